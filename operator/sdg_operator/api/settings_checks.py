@@ -1,0 +1,141 @@
+"""What the API server checks of a user's spec and nobody else of the settings file: keys, resources, tolerations.
+
+The models themselves stay lenient: they must read whatever a CRD, ours or a newer one, has admitted.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from sdg_operator.api import common
+from sdg_operator.api.common import Placement, Resources, Toleration
+
+Finding = tuple[tuple[str | int, ...], Any, str]
+"""Where below the checked value, what is there, and what is wrong with it."""
+
+_NAME: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_DOMAIN: Final = re.compile(common.DNS_NAME)
+_RESERVED: Final = re.compile(rf"([^/]*\.)?({'|'.join(map(re.escape, common.RESERVED_PREFIXES))})/")
+_SUFFIXES: Final = {
+    **{suffix: 1000.0**power for power, suffix in enumerate(("n", "u", "m", "", "k", "M", "G", "T", "P", "E"), -3)},
+    **{suffix: 1024.0**power for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)},
+}
+_QUANTITY: Final = re.compile(r"([0-9.]+(?:[eE][+-]?[0-9]+)?)([A-Za-z]*)")
+
+
+def refusing(check: Callable[[Any], Iterable[Finding]]) -> AfterValidator:
+    """Make a validator that refuses what a check finds, each finding at its own place."""
+
+    def validate(value: Any) -> Any:
+        found = [
+            InitErrorDetails(
+                type=PydanticCustomError("value_error", "{error}", {"error": words}), loc=place, input=what
+            )
+            for place, what, words in check(value)
+        ]
+        if found:
+            raise ValidationError.from_exception_data("settings", found)
+        return value
+
+    return AfterValidator(validate)
+
+
+def labels(given: Mapping[str, str]) -> Iterator[Finding]:
+    """Find labels that Kubernetes, Kueue or the operator would misread."""
+    for key in given:
+        if key == common.QUEUE_LABEL:
+            yield (key,), key, "users put it on their DataGeneration; for the small Jobs set queues.auxiliary"
+        elif _RESERVED.match(key):
+            yield (key,), key, common.reserved_words("labels")
+        elif key in common.RESERVED_LABELS:
+            yield (key,), key, common.RESERVED_LABEL_WORDS
+        else:
+            yield from _keys([key])
+
+
+def placement(given: Placement) -> Iterator[Finding]:
+    """Find what a pod cannot have of a placement."""
+    for place, found in (
+        ("nodeSelector", _keys(given.node_selector)),
+        ("labels", labels(given.labels)),
+        ("annotations", _annotations(given.annotations)),
+    ):
+        yield from _below(place, found)
+    for position, toleration in enumerate(given.tolerations):
+        if words := _toleration(toleration):
+            shown = toleration.model_dump(by_alias=True, exclude_none=True)
+            yield ("tolerations", position), shown, words
+
+
+def resources(given: Resources) -> Iterator[Finding]:
+    """Find what a container cannot ask for."""
+    for kind, amounts in (("limits", given.limits), ("requests", given.requests)):
+        for name, amount in amounts.items():
+            if words := _amount(name, amount):
+                yield (kind, name), amount, words
+    for name, amount in given.requests.items():
+        limit = given.limits.get(name)
+        if "/" in name and str(limit) != str(amount):
+            yield ("requests", name), amount, common.OVERCOMMIT_WORDS
+        elif limit is not None and _value(amount) > _value(limit):
+            yield ("requests", name), amount, f"{common.REQUEST_WORDS} ({limit})"
+
+
+def proxy(value: str) -> str:
+    """Take an http:// or https:// address of a proxy. Raises ValueError."""
+    parts = urlsplit(value)
+    # Asking for the port raises ValueError where it is no number.
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0 or " " in value:
+        raise ValueError("write it with its scheme, for example http://proxy.example.com:3128")
+    return value
+
+
+def _amount(name: str, amount: int | str) -> str | None:
+    for _, _, words in _keys([name]):
+        return words
+    if name not in common.PLAIN_RESOURCES and not name.startswith("hugepages-") and "/" not in name:
+        return common.RESOURCE_WORDS
+    if "/" in name and not str(amount).isdecimal():
+        return common.DEVICES_WORDS
+    return None
+
+
+def _value(quantity: int | str) -> float:
+    match = _QUANTITY.fullmatch(str(quantity))
+    if match is None:
+        raise ValueError(f"{quantity!r} is no quantity")
+    # Nine digits are enough to tell a mistake, and 300m is 0.3.
+    return float(f"{float(match[1]) * _SUFFIXES[match[2]]:.9e}")
+
+
+def _keys(keys: Iterable[str]) -> Iterator[Finding]:
+    for key in keys:
+        domain, slash, name = key.rpartition("/")
+        if not _NAME.fullmatch(name) or (slash and not _DOMAIN.fullmatch(domain)):
+            yield (key,), key, common.KEY_WORDS
+
+
+def _annotations(given: Mapping[str, str]) -> Iterator[Finding]:
+    for key in given:
+        if _RESERVED.match(key):
+            yield (key,), key, common.reserved_words("annotations")
+        else:
+            yield from _keys([key])
+
+
+def _below(place: str, found: Iterable[Finding]) -> Iterator[Finding]:
+    return (((place, *inner), what, words) for inner, what, words in found)
+
+
+def _toleration(given: Toleration) -> str | None:
+    if given.key is None and given.operator != "Exists":
+        return common.TOLERATE_ALL_WORDS
+    if given.value is not None and given.operator == "Exists":
+        return common.EXISTS_WORDS
+    if given.toleration_seconds is not None and given.effect != "NoExecute":
+        return common.SECONDS_WORDS
+    return None

@@ -1,0 +1,1 @@
+"""The engine contract, the instructlab engine that keeps it, and the mix."""

@@ -1,0 +1,35 @@
+"""Times as the API writes them."""
+
+from datetime import UTC, datetime, timedelta
+
+
+def to_text(when: datetime) -> str:
+    """RFC 3339 in UTC, to the second, as in every Kubernetes object."""
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def from_text(text: str | None) -> datetime | None:
+    """Read RFC 3339; None where there is none or it cannot be read (a hostile edit of a status)."""
+    if not text:
+        return None
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
+
+
+def seconds_since(text: str | None, now: datetime) -> float:
+    """Seconds from then to now; 0 where then is unknown or lies ahead (a clock that was set back)."""
+    then = from_text(text)
+    return max(0.0, (now - then).total_seconds()) if then else 0.0
+
+
+def seconds_until(text: str | None, now: datetime) -> float:
+    """Seconds from now to then; 0 where then is unknown or past."""
+    then = from_text(text)
+    return max(0.0, (then - now).total_seconds()) if then else 0.0
+
+
+def after(now: datetime, seconds: float) -> str:
+    return to_text(now + timedelta(seconds=seconds))

@@ -1,0 +1,289 @@
+"""Generating: attempt after attempt until every leaf has its record. One Job at a time, and never two of one attempt.
+
+An attempt is opened (its number is in the status), made (POST), noted (its Job's uid is in the status) and over (the
+Job finished or is gone, and none of its pods is alive). Suspend, cancel, repair and deadlines all mean: delete the Job,
+wait until it is over, then go on from the records.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+from sdg_operator.api.datageneration import DataGenerationStatus, Failure
+from sdg_operator.reconcile import clock
+from sdg_operator.reconcile.build import generate_job
+from sdg_operator.reconcile.cluster import JobView
+from sdg_operator.reconcile.conditions import find
+from sdg_operator.reconcile.ending import Ending, Meaning, ending
+from sdg_operator.reconcile.plan import CreateJob, DeleteJob, PutObject, ReleaseJob
+from sdg_operator.reconcile.reasons import Reason
+from sdg_operator.reconcile.run_close import close, cut_off
+from sdg_operator.reconcile.run_guards import (
+    Run,
+    abandoned,
+    edited,
+    has_started,
+    has_worked,
+    idle_though_made,
+    start_deadline,
+    stray,
+)
+from sdg_operator.reconcile.run_pods import at_work, held_back
+from sdg_operator.reconcile.run_progress import message, progress
+from sdg_operator.reconcile.run_status import FAILURE_LENGTH, RunPlan, kept, look_again, plan, queued, running
+from sdg_operator.reconcile.snapshot import Problem, RunSeen
+from sdg_operator.reconcile.why import waiting
+from sdg_operator.storage.layout import RunLayout
+from sdg_operator.storage.ledger import Standing, plan_attempt, standing
+
+SOON: Final = 2.0
+_FIRST_PAUSE: Final = 10.0
+_LONGEST_PAUSE: Final = 600.0
+_SHORTEST_TTL: Final = 600
+
+
+def generate(seen: RunSeen, now: datetime) -> RunPlan:
+    """Return the next step of a run that makes samples."""
+    resolved, ledger = seen.status.resolved, seen.ledger.found
+    if resolved is None:
+        raise ValueError("a run that generates has resolved settings")
+    lost = tuple(p for p in seen.pods if p.lost(now, resolved.node_lost_timeout_seconds))
+    run = Run(
+        seen=seen,
+        now=now,
+        alive=tuple(p for p in seen.pods if p.alive and p not in lost),
+        lost=lost,
+        standing=standing(seen.inputs, ledger.records) if seen.inputs and ledger else None,
+    )
+    return _step(run)
+
+
+def _step(run: Run) -> RunPlan:
+    seen, attempt, job = run.seen, run.attempt, run.seen.job
+    if attempt.number == 0 and run.standing is not None and run.standing.complete:
+        return close(seen, run.now, run.standing)  # a merge, or every leaf was taken over: no GPU is needed
+    foreign = job is not None and not job.owned_by(seen.owner.uid)
+    if attempt.number == 0 or foreign:
+        return _open_next(run, Problem(Reason.ACCEPTED, "Accepted; the attempt is being prepared."))
+    return _advance(run)
+
+
+def _advance(run: Run) -> RunPlan:
+    seen, attempt, job = run.seen, run.attempt, run.seen.job
+    if late := stray(run):
+        return plan(seen, seen.status, late, again=SOON)
+    if attempt.job_uid is None:
+        if job is not None:
+            return plan(seen, _with_attempt(run, job_uid=job.uid), again=0)
+        return _idle(run)
+    if job is not None and job.uid == attempt.job_uid and not job.finished and not job.deleting:
+        return _follow(run, job)
+    return _over(run)
+
+
+def _with_attempt(run: Run, **changes: Any) -> DataGenerationStatus:
+    return run.seen.status.model_copy(update={"attempt": run.attempt.model_copy(update=changes)})
+
+
+def _idle(run: Run) -> RunPlan:
+    """An attempt is open and its Job not made: may it be?"""
+    seen, now, attempt = run.seen, run.now, run.attempt
+    if settled := _settle(run):
+        return settled
+    if seen.spec.suspend:
+        why = Problem(Reason.SUSPENDED, "Suspended. Finished leaves are kept; it goes on from them when resumed.")
+        return plan(seen, queued(seen, now, why, progress=progress(seen, run.standing, now)))
+    if (pause := clock.seconds_until(attempt.not_before, now)) > 0:
+        return plan(seen, seen.status, again=min(pause, 60.0))
+    if seen.refused:
+        return plan(seen, queued(seen, now, seen.refused), again=_FIRST_PAUSE)
+    return _make(run)
+
+
+def _make(run: Run) -> RunPlan:
+    seen, inputs, resolved = run.seen, run.seen.inputs, run.seen.status.resolved
+    if inputs is None or resolved is None or run.standing is None:  # pragma: no cover - `generate` made sure
+        raise AssertionError("an attempt was to be made without inputs")
+    layout = RunLayout.of(resolved.prefix, seen.owner.uid)
+    deal = plan_attempt(run.attempt.number, run.standing.missing, resolved.parallelism, run.standing.done)
+    return plan(
+        seen,
+        queued(seen, run.now, Problem(Reason.STARTING, f"Attempt {run.attempt.number} is being started.")),
+        PutObject(layout.inputs, inputs.to_json()),
+        PutObject(layout.attempt_plan(run.attempt.number), deal.to_json()),
+        CreateJob(generate_job(seen, len(deal.shards))),
+        again=0,
+    )
+
+
+def _follow(run: Run, job: JobView) -> RunPlan:
+    """The attempt's Job is there and not finished."""
+    seen, now = run.seen, run.now
+    made = run.standing is not None and run.standing.complete
+    stop = edited(job) or abandoned(run, job) or (idle_though_made(run, job) if made else run.wish)
+    if stop:
+        return plan(seen, kept(seen, now, stop), DeleteJob(job.name, job.uid, stop.message), again=SOON)
+    started = any(has_started(pod) for pod in run.alive if pod.job_uid == job.uid)
+    if job.suspended or not (started or seen.status.state == "running"):
+        why = waiting(job, run.alive, seen.events, seen.queue_message)
+        late = start_deadline(run, why)
+        status = queued(seen, now, late or why, **({"failure": _failure(late)} if late else {}))
+        return plan(seen, _clocked(status, now, active=False), again=0 if late else look_again(seen, now, why))
+    return _work(run, job, started)
+
+
+def _work(run: Run, job: JobView, started: bool) -> RunPlan:
+    seen, now = run.seen, run.now
+    limit = seen.status.resolved.active_deadline_seconds if seen.status.resolved else None
+    if limit is not None and _active_seconds(run) > limit and not seen.status.failure:
+        why = Problem(
+            Reason.ACTIVE_DEADLINE_EXCEEDED,
+            f"The run was active for more than activeDeadlineSeconds ({limit}) in {run.attempt.number} attempts.",
+        )
+        return plan(seen, running(seen, now, Reason.STOPPING, why.message, failure=_failure(why)), again=0)
+    held = held_back(run, job)
+    if held and not seen.status.failure and (late := start_deadline(run, held)):
+        status = running(seen, now, Reason.STOPPING, late.message, failure=_failure(late))
+        return plan(seen, _clocked(status, now, active=started), again=0)
+    done = progress(seen, run.standing, now)
+    stopped = held if held and not at_work(run, job) else seen.ledger.problem
+    if stopped:
+        status = running(seen, now, stopped.reason, stopped.message, moving=False, progress=done)
+    else:
+        status = running(seen, now, Reason.RUNNING, message(seen, run.standing), beside=held, progress=done)
+    if has_worked(run):
+        status = status.model_copy(update={"attempt": status.attempt.model_copy(update={"worked": True})})
+    interval = seen.settings.limits.progress_interval_seconds
+    again = min(interval, look_again(seen, now, held)) if held else interval
+    return plan(seen, _clocked(status, now, active=started), again=again)
+
+
+def _clocked(status: DataGenerationStatus, now: datetime, *, active: bool) -> DataGenerationStatus:
+    """Keep account of active time: a span begins when a pod is at work and ends when none is."""
+    attempt = status.attempt
+    if active and attempt.active_since is None:
+        changes: dict[str, Any] = {"active_since": clock.to_text(now)}
+    elif not active and attempt.active_since is not None:
+        spent = attempt.active_seconds + int(clock.seconds_since(attempt.active_since, now))
+        changes = {"active_since": None, "active_seconds": spent}
+    else:
+        return status
+    return status.model_copy(update={"attempt": attempt.model_copy(update=changes)})
+
+
+def _active_seconds(run: Run) -> float:
+    return run.attempt.active_seconds + clock.seconds_since(run.attempt.active_since, run.now)
+
+
+def _failure(why: Problem, leaf: str | None = None) -> Failure:
+    return Failure(reason=why.reason, message=why.message[:FAILURE_LENGTH], leaf=leaf[:1024] if leaf else None)
+
+
+def _over(run: Run) -> RunPlan:
+    """The attempt's Job has finished or is gone. Go on once nothing of it is alive and the records are read."""
+    seen, now, job = run.seen, run.now, run.seen.job
+    if job is not None and job.uid != run.attempt.job_uid and not job.deleting:
+        stop = DeleteJob(job.name, job.uid, "it is not the Job that was made for this attempt")
+        return plan(seen, kept(seen, now, Problem(Reason.JOB_EDITED, stop.reason)), stop, again=SOON)
+    if settled := _settle(run):
+        return settled
+    at = run.standing
+    if at is None or seen.spec.suspend:
+        return _open_next(run, Problem(Reason.SUSPENDED, "Suspended."))
+    end = ending(job, seen.pods, worked=has_worked(run))
+    if end.reason is Reason.JOB_DELETED and (why := _deleted_for(run)):
+        end = replace(end, reason=why.reason, message=why.message)
+    return _after(run, end, at)
+
+
+_DELETED_FOR: Final = frozenset({Reason.NODE_LOST, Reason.JOB_EDITED})
+
+
+def _deleted_for(run: Run) -> Problem | None:
+    """Why we deleted a Job that is followed by the next attempt: worth more to a user than that its pods are going."""
+    said = find(run.seen.status.conditions, "Progressing")
+    return Problem(Reason(said.reason), said.message) if said and said.reason in _DELETED_FOR else None
+
+
+def _settle(run: Run) -> RunPlan | None:
+    """Between attempts: wait for pods and records, then close the run if no attempt shall follow."""
+    seen, now = run.seen, run.now
+    if run.alive:
+        gone = Problem(Reason.STOPPING, f"Waiting until pod {run.alive[0].name} is gone.")
+        why = run.wish or _deleted_for(run) or gone
+        return plan(seen, kept(seen, now, why), again=SOON)
+    if run.standing is None:
+        why = seen.ledger.problem or Problem(Reason.STORAGE_UNAVAILABLE, "The bucket cannot be read.")
+        # No pod is at work: what the store's absence takes is not active time.
+        waits = _clocked(queued(seen, now, why), now, active=False)
+        return cut_off(seen, now, why) or plan(seen, waits, again=_FIRST_PAUSE)
+    if run.standing.complete or seen.spec.cancel or seen.status.failure:
+        return close(seen, now, run.standing)
+    return None
+
+
+def _after(run: Run, end: Ending, at: Standing) -> RunPlan:
+    """What follows from how the attempt ended, while leaves are missing."""
+    attempt, resolved = run.attempt, run.seen.status.resolved
+    left = f"{len(at.missing)} of {len(at.missing) + len(at.chosen)} leaves are still to be made."
+    if end.reason is Reason.LOW_YIELD and at.done:
+        end = replace(end, meaning=Meaning.FAULT)  # one shard's view: of another shard's leaves there are samples
+    if end.meaning is Meaning.FINAL:
+        return _fail(run, Problem(end.reason, end.message), end.leaf)
+    progressed = len(at.chosen) > attempt.leaves_before
+    if end.meaning is Meaning.DISRUPTION:
+        before = 0 if progressed else attempt.disruptions
+        pause = _pause(_FIRST_PAUSE, before - 1) if before else 0.0
+        text = f"{end.message} It goes on in {pause:.0f} s. {left}" if pause else f"{end.message} {left}"
+        return _open_next(run, Problem(end.reason, text), pause=pause, disruptions=before + 1)
+    if end.meaning is Meaning.OUTAGE:
+        before = 0 if progressed else attempt.outages
+        pause = _pause(30.0, before)
+        text = f"{end.message} The GPU is free; it goes on from the finished leaves in {pause:.0f} s. {left}"
+        return _open_next(run, Problem(end.reason, text), pause=pause, outages=before + 1)
+    if progressed:
+        return _open_next(run, Problem(Reason.RETRYING, f"{end.message} {left}".strip()))
+    fruitless = attempt.fruitless + 1
+    if resolved is not None and fruitless > resolved.max_fruitless_attempts:
+        text = f"{fruitless} attempts in a row finished no leaf. The last one: {end.message or 'no pod said why.'}"
+        reason = end.reason if end.meaning is Meaning.FAULT else Reason.NO_PROGRESS
+        return _fail(run, Problem(reason, text), end.leaf)
+    why = Problem(Reason.RETRYING, f"{end.message or 'The attempt finished no leaf.'} {left}")
+    return _open_next(run, why, pause=_pause(_FIRST_PAUSE, attempt.fruitless), fruitless=fruitless)
+
+
+def _pause(first: float, times: int) -> float:
+    return min(first * 2.0 ** min(times, 16), _LONGEST_PAUSE)
+
+
+def _fail(run: Run, why: Problem, leaf: str | None) -> RunPlan:
+    """Fail, but mix what there is first."""
+    status = kept(run.seen, run.now, why, failure=_failure(why, leaf))
+    return plan(run.seen, status, again=0)
+
+
+def _open_next(run: Run, why: Problem, pause: float = 0.0, **changes: int) -> RunPlan:
+    """Open the next attempt: its number goes on record before anything of it exists."""
+    at = len(run.standing.chosen) if run.standing else run.attempt.leaves_before
+    counts = {"fruitless": 0, "outages": 0, "disruptions": 0} if at > run.attempt.leaves_before else {}
+    spent = int(_active_seconds(run))
+    status = queued(run.seen, run.now, why)
+    attempt = status.attempt.model_copy(
+        update={
+            "number": run.attempt.number + 1,
+            "job_uid": None,
+            "leaves_before": at,
+            "active_since": None,
+            "active_seconds": spent,
+            "not_before": clock.after(run.now, pause) if pause else None,
+            "worked": has_worked(run),
+            **counts,
+            **changes,
+        }
+    )
+    job = run.seen.job
+    done = job is not None and job.uid == run.attempt.job_uid and job.finished and job.watched and not job.deleting
+    ttl = run.seen.status.resolved.job_ttl_seconds if run.seen.status.resolved else None
+    # Its ending is told, so it may go; but not before that is on record.
+    release = [ReleaseJob(job.name, job.uid, max(ttl, _SHORTEST_TTL))] if job and done and ttl is not None else []
+    return plan(run.seen, status.model_copy(update={"attempt": attempt}), *release, again=pause)

@@ -1,0 +1,232 @@
+"""Mixing: one Job after another until the manifest is there and can be believed."""
+
+from datetime import datetime
+from typing import Any, Final
+
+from sdg_operator.api.datageneration import (
+    DataGenerationStatus,
+    DataMetrics,
+    Failure,
+    SampleMetrics,
+    TokenMetrics,
+)
+from sdg_operator.reconcile import clock
+from sdg_operator.reconcile.build import mix_job
+from sdg_operator.reconcile.cluster import JobView, PodView
+from sdg_operator.reconcile.ending import Ending, Meaning, ending
+from sdg_operator.reconcile.plan import CreateJob, DeleteJob, PutObject
+from sdg_operator.reconcile.reasons import Reason
+from sdg_operator.reconcile.run_close import continue_hint, cut_off, logs
+from sdg_operator.reconcile.run_guards import edited, has_started
+from sdg_operator.reconcile.run_status import (
+    FAILURE_LENGTH,
+    USUAL,
+    RunPlan,
+    ended,
+    failed,
+    plan,
+    queued,
+    running,
+    told,
+)
+from sdg_operator.reconcile.snapshot import Ledger, Problem, RunSeen
+from sdg_operator.reconcile.why import silent_node, waiting
+from sdg_operator.storage.layout import RunLayout
+from sdg_operator.storage.records import Manifest
+
+_SOON: Final = 2.0
+_FIRST_PAUSE: Final = 10.0
+_LONGEST_PAUSE: Final = 300.0
+_MAX_FAILURES: Final = 3
+
+
+def mix(seen: RunSeen, now: datetime) -> RunPlan:
+    """Return the next step of a run that mixes."""
+    attempt, job = seen.status.attempt, seen.job
+    resolved = seen.status.resolved
+    timeout = resolved.node_lost_timeout_seconds if resolved else 0
+    alive = [p for p in seen.pods if p.alive and not p.lost(now, timeout)]
+    if job is not None and not job.owned_by(seen.owner.uid):
+        return _open_next(seen, now, Problem(Reason.RETRYING, "Its name was taken by another Job."))
+    for pod in alive:
+        if pod.deletion is None and pod.job_name and pod.job_uid != (job.uid if job else attempt.mix_job_uid):
+            stop = DeleteJob(pod.job_name, pod.job_uid, f"pod {pod.name} is not of the mix at hand")
+            return plan(seen, seen.status, stop, again=_SOON)
+    if attempt.mix_job_uid is None:
+        if job is not None:
+            noted = attempt.model_copy(update={"mix_job_uid": job.uid})
+            return plan(seen, seen.status.model_copy(update={"attempt": noted}), again=0)
+        return _make(seen, now, alive)
+    if job is not None and job.uid == attempt.mix_job_uid and not job.finished and not job.deleting:
+        return _follow(seen, now, job)
+    return _over(seen, now, alive)
+
+
+def _working(seen: RunSeen, now: datetime, why: Problem | None, **changes: Any) -> DataGenerationStatus:
+    """The mix is on its way: what is usual about that is said by the message, what holds it back by the reason too."""
+    if why is None or why.reason in USUAL:
+        return running(seen, now, Reason.MIXING, _words(seen, why), **changes)
+    return running(seen, now, why.reason, _words(seen, why), moving=False, **changes)
+
+
+def _words(seen: RunSeen, why: Problem | None) -> str:
+    text = why.message if why else "Mixing the samples into training files."
+    if seen.spec.suspend and not seen.spec.cancel:
+        text = f"{text} Suspend comes too late: mixing is not interrupted, the GPUs are free."
+    if seen.spec.cancel and seen.status.outcome == "completed":
+        text = f"{text} Cancel comes too late: every leaf is done."
+    return text
+
+
+def _make(seen: RunSeen, now: datetime, alive: list[PodView]) -> RunPlan:
+    attempt, resolved = seen.status.attempt, seen.status.resolved
+    if alive:
+        why = Problem(Reason.STOPPING, f"Waiting until pod {alive[0].name} is gone.")
+        return plan(seen, _working(seen, now, why), again=_SOON)
+    if seen.mix_plan is None or resolved is None:
+        why = seen.ledger.problem or Problem(Reason.INPUTS_LOST, "The frozen choice of samples is not in the bucket.")
+        return cut_off(seen, now, why) or plan(seen, _working(seen, now, why), again=_FIRST_PAUSE)
+    if (pause := clock.seconds_until(attempt.not_before, now)) > 0:
+        return plan(seen, seen.status, again=min(pause, 60.0))
+    if seen.refused:
+        waits = plan(seen, _working(seen, now, seen.refused), again=_FIRST_PAUSE)
+        return cut_off(seen, now, seen.refused) or waits
+    layout = RunLayout.of(resolved.prefix, seen.owner.uid)
+    status = _working(seen, now, None)
+    return plan(seen, status, PutObject(layout.mix, seen.mix_plan), CreateJob(mix_job(seen)), again=0)
+
+
+def _follow(seen: RunSeen, now: datetime, job: JobView) -> RunPlan:
+    timeout = seen.status.resolved.node_lost_timeout_seconds if seen.status.resolved else 0
+    if changed := edited(job):
+        stop = DeleteJob(job.name, job.uid, changed.message)
+        return plan(seen, _working(seen, now, changed), stop, again=_SOON)
+    for pod in seen.pods:
+        if pod.job_uid == job.uid and pod.lost(now, timeout):
+            text = f"Node {pod.node} does not answer; its pod {pod.name} is given up."
+            stop = DeleteJob(job.name, job.uid, text)
+            return plan(seen, _working(seen, now, Problem(Reason.NODE_LOST, text)), stop, again=_SOON)
+    trouble = seen.ledger.problem
+    if trouble and seen.spec.cancel and cut_off(seen, now, trouble):  # ends once its pod is gone
+        return plan(seen, _working(seen, now, trouble), DeleteJob(job.name, job.uid, trouble.message), again=_SOON)
+    mine = [p for p in seen.pods if p.job_uid == job.uid]
+    idle = not mine or any(p.alive and not has_started(p) for p in mine)
+    if not idle and not job.suspended:
+        lost = silent_node(p for p in mine if p.alive)
+        return plan(seen, _working(seen, now, lost or trouble), again=_SOON)
+    why = waiting(job, seen.pods, seen.events, seen.queue_message)
+    if job.suspended:
+        return plan(seen, queued(seen, now, Problem(why.reason, _words(seen, why))), again=_SOON)
+    return plan(seen, _working(seen, now, why), again=_SOON)
+
+
+def _over(seen: RunSeen, now: datetime, alive: list[PodView]) -> RunPlan:
+    """The mix's Job has finished or is gone: the manifest says what it did."""
+    if seen.job is not None and seen.job.uid != seen.status.attempt.mix_job_uid and not seen.job.deleting:
+        stop = DeleteJob(seen.job.name, seen.job.uid, "it is not the Job that was made for this mix")
+        return plan(seen, _working(seen, now, None), stop, again=_SOON)
+    if alive:
+        why = Problem(Reason.STOPPING, f"Waiting until pod {alive[0].name} is gone.")
+        return plan(seen, _working(seen, now, why), again=_SOON)
+    ledger = seen.ledger.found
+    if ledger is None:
+        why = seen.ledger.problem or Problem(Reason.STORAGE_UNAVAILABLE, "The bucket cannot be read.")
+        return cut_off(seen, now, why) or plan(seen, _working(seen, now, why), again=_FIRST_PAUSE)
+    if ledger.manifest is not None and ledger.manifest_fault is None:
+        return _finish(seen, now, ledger)
+    end = ending(seen.job, seen.pods, worked=True)
+    if end.meaning is Meaning.NOTHING or end.meaning is Meaning.FAULT or end.meaning is Meaning.FINAL:
+        return _failed(seen, now, end, ledger)
+    return _taken_away(seen, now, end)
+
+
+def _taken_away(seen: RunSeen, now: datetime, end: Ending) -> RunPlan:
+    """It was no fault of the mix."""
+    why = Problem(end.reason, end.message)
+    if late := cut_off(seen, now, why):
+        return late
+    if end.meaning is Meaning.OUTAGE:
+        outages = seen.status.attempt.outages + 1
+        return _open_next(seen, now, why, pause=_pause(outages), outages=outages)
+    times = seen.status.attempt.disruptions
+    return _open_next(seen, now, why, pause=_pause(times) if times else 0.0, disruptions=times + 1)
+
+
+def _finish(seen: RunSeen, now: datetime, ledger: Ledger) -> RunPlan:
+    manifest, status = ledger.manifest, seen.status
+    if manifest is None:  # pragma: no cover - `_over` made sure
+        raise AssertionError("a run was finished without its manifest")
+    state = status.outcome or "completed"
+    samples, tokens = manifest.samples, manifest.tokens
+    if state == "completed" and samples.total <= 0:
+        why = Problem(Reason.EMPTY_RESULT, f"The mix gave no row. {logs(seen)}")
+        return plan(seen, ended(seen, now, "failed", why))
+    changes: dict[str, Any] = {
+        "data_metrics": DataMetrics(
+            samples=SampleMetrics(knowledge=samples.knowledge, skills=samples.skills, total=samples.total),
+            tokens=TokenMetrics(
+                prompt=tokens.prompt, completion=tokens.completion, total=tokens.prompt + tokens.completion
+            ),
+        ),
+    }
+    if status.output:
+        changes["output"] = status.output.model_copy(update={"manifest_digest": ledger.manifest_digest})
+    if state == "completed" and status.progress:
+        changes["progress"] = status.progress.model_copy(update={"percent": 100, "seconds_left": None})
+    match state:
+        case "completed":
+            why = Problem(Reason.COMPLETED, _completed(seen, manifest))
+        case "canceled":
+            text = f"Canceled. {samples.total} rows of {len(manifest.leaves)} finished leaves were mixed."
+            why = Problem(Reason.CANCELED, text)
+        case "failed":
+            failure = status.failure or Failure(reason=Reason.ENGINE_FAILED, message="The run failed.")
+            mixed = f"{samples.total} rows of finished leaves were mixed."
+            return plan(seen, failed(seen, now, failure, mixed, logs(seen), continue_hint(seen), **changes))
+    return plan(seen, ended(seen, now, state, why, **changes))
+
+
+def _completed(seen: RunSeen, manifest: Manifest) -> str:
+    """The service's own word, and what a user would else not see."""
+    said = ["completed"]
+    if unmade := manifest.failed:
+        first = f"{unmade[0].path}: {unmade[0].message or unmade[0].reason}".rstrip(".")
+        said.append(f"Leaves that could not be made: {len(unmade)}. {first}")
+    if seen.spec.cancel:
+        said.append("Cancel came too late: every leaf was done.")
+    return ". ".join(said)
+
+
+def _failed(seen: RunSeen, now: datetime, end: Ending, ledger: Ledger) -> RunPlan:
+    fault = ledger.manifest_fault or "There is no manifest."
+    said = f"{end.message or 'The mix ended.'} {fault}"
+    failures = seen.status.attempt.mix_failures + 1
+    if end.meaning is Meaning.FINAL or failures > _MAX_FAILURES:
+        unmade = Reason.RESULT_INCOMPLETE if ledger.manifest_fault else Reason.MIX_FAILED
+        reason = end.reason if end.meaning is Meaning.FINAL else unmade
+        if seen.spec.cancel or seen.status.outcome == "canceled":
+            text = told(f"Canceled. The finished samples could not be mixed: {said}", logs(seen))
+            return plan(seen, ended(seen, now, "canceled", Problem(Reason.FILES_NOT_MIXED, text)))
+        failure = Failure(reason=reason, message=said[:FAILURE_LENGTH])
+        return plan(seen, failed(seen, now, failure, logs(seen), continue_hint(seen)))
+    return _open_next(seen, now, Problem(Reason.RETRYING, said), pause=_pause(failures), mix_failures=failures)
+
+
+def _pause(times: int) -> float:
+    return min(_FIRST_PAUSE * 2.0 ** min(times, 16), _LONGEST_PAUSE)
+
+
+def _open_next(seen: RunSeen, now: datetime, why: Problem, *, pause: float = 0.0, **counts: int) -> RunPlan:
+    attempt = seen.status.attempt
+    opened = attempt.model_copy(
+        update={
+            "mix_number": attempt.mix_number + 1,
+            "mix_job_uid": None,
+            "outages": 0,
+            "disruptions": 0,
+            "not_before": clock.after(now, pause) if pause else None,
+            **counts,
+        }
+    )
+    again = Problem(why.reason, f"Mixing is tried again. {why.message}")
+    return plan(seen, _working(seen, now, again, attempt=opened), again=pause)

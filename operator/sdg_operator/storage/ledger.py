@@ -1,0 +1,178 @@
+"""What the records in the bucket mean: what is done, what is missing, what to mix. Pure: records in, records out."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sdg_operator.storage.records import (
+    AttemptPlan,
+    FailedLeaf,
+    LeafInput,
+    LeafRecord,
+    MixPlan,
+    MixSource,
+    RunInputs,
+    ShardProgress,
+    Tokens,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The chosen record of each leaf of a run; a leaf without one is still to be made."""
+
+    chosen: Mapping[str, LeafRecord]
+    """Leaf id → record."""
+    missing: tuple[LeafInput, ...]
+    failed: tuple[LeafInput, ...]
+    """Leaves that cannot be made, by their own fault."""
+
+    @property
+    def complete(self) -> bool:
+        return not self.missing
+
+    @property
+    def done(self) -> int:
+        """How many leaves have samples."""
+        return len(self.chosen) - len(self.failed)
+
+
+def with_data(records: Iterable[LeafRecord], absent: Collection[str]) -> tuple[LeafRecord, ...]:
+    """Leave out records whose samples are absent: their leaves count as missing, unless another attempt made them."""
+    return tuple(record for record in records if record.data is None or record.data.key not in absent)
+
+
+def standing(inputs: RunInputs, records: Iterable[LeafRecord]) -> Standing:
+    """Choose one record for each leaf of the inputs.
+
+    Records with another input digest are of other inputs and do not count. Done beats failed, then the lowest attempt
+    wins, then the pod's name: whoever reads the same records chooses the same, whatever is added later by a pod that
+    was overtaken only makes more of the equal.
+    """
+    wanted = {leaf.id: leaf for leaf in inputs.leaves}
+    chosen: dict[str, LeafRecord] = {}
+    for record in records:
+        leaf = wanted.get(record.leaf)
+        if leaf is None or record.input_digest != leaf.input_digest:
+            continue
+        if record.outcome == "done" and record.data is None:
+            continue
+        best = chosen.get(record.leaf)
+        if best is None or _rank(record) < _rank(best):
+            chosen[record.leaf] = record
+    return Standing(
+        chosen=chosen,
+        missing=tuple(leaf for leaf in inputs.leaves if leaf.id not in chosen),
+        failed=tuple(leaf for leaf in inputs.leaves if leaf.id in chosen and chosen[leaf.id].outcome == "failed"),
+    )
+
+
+def _rank(record: LeafRecord) -> tuple[bool, int, str]:
+    return (record.outcome != "done", record.attempt, record.pod)
+
+
+def plan_attempt(attempt: int, missing: Sequence[LeafInput], shards: int, done: int = 0) -> AttemptPlan:
+    """Deal the missing leaves out to at most `shards` shards, the largest first to the least loaded.
+
+    Greedy by expected samples is within 4/3 of the best split (Graham 1969). No shard is empty.
+    """
+    count = max(1, min(shards, len(missing)))
+    loads = [0] * count
+    dealt: list[list[LeafInput]] = [[] for _ in range(count)]
+    for leaf in sorted(missing, key=lambda leaf: (-leaf.expected_samples, leaf.id)):
+        index = min(range(count), key=lambda i: (loads[i], i))
+        loads[index] += max(1, leaf.expected_samples)
+        dealt[index].append(leaf)
+    return AttemptPlan(
+        attempt=attempt,
+        shards=tuple(tuple(leaf.id for leaf in sorted(shard, key=lambda x: x.id)) for shard in dealt),
+        done=done,
+    )
+
+
+def plan_mix(inputs: RunInputs, now: Standing, merged: MixPlan | None = None) -> MixPlan:
+    """Freeze what to mix: the chosen samples of this run, then those of merged runs, then whole train files."""
+    added = merged or MixPlan(sources=())
+    by_id = {leaf.id: leaf for leaf in inputs.leaves}
+    own = [
+        MixSource(
+            leaf=leaf.id,
+            path=leaf.path,
+            kind=leaf.kind,
+            expected_samples=leaf.expected_samples,
+            samples=record.samples,
+            tokens=record.tokens,
+            data=record.data,
+        )
+        for leaf in sorted(inputs.leaves, key=lambda leaf: leaf.id)
+        if (record := now.chosen.get(leaf.id)) is not None and record.outcome == "done" and record.data is not None
+    ]
+    failed = [
+        FailedLeaf(
+            leaf=leaf.id,
+            path=by_id[leaf.id].path,
+            reason=now.chosen[leaf.id].reason or "Failed",
+            message=now.chosen[leaf.id].message or "",
+        )
+        for leaf in now.failed
+    ]
+    return MixPlan(
+        sources=(*own, *added.sources),
+        origins=added.origins,
+        files=added.files,
+        failed=tuple(failed),
+        missing=tuple(leaf.path for leaf in now.missing),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RunTotals:
+    """Where a whole run is: its ledger and what its shards last said."""
+
+    samples: int
+    expected: int
+    leaves_done: int
+    leaves_total: int
+    tokens: Tokens
+    seconds_left: int | None
+    leaf: str | None
+    """Path of the leaf that moved last."""
+    leaf_samples: int
+    leaf_expected: int
+    signal: int
+    """Grows with each change of any shard; equal signals mean that nothing new was said."""
+
+
+def total(inputs: RunInputs, now: Standing, progress: Sequence[ShardProgress]) -> RunTotals:
+    """Add up the done leaves of the ledger and the unfinished work that the shards of the latest attempt report.
+
+    A shard counts the leaves it finished itself; those whose record is already in the ledger are not counted twice,
+    because a shard's `samples` beyond its finished leaves is what its open leaves have.
+    """
+    done = {leaf.id: now.chosen[leaf.id] for leaf in inputs.leaves if leaf.id in now.chosen}
+    expected = sum(leaf.expected_samples for leaf in inputs.leaves)
+    before = sum(record.samples for record in done.values() if not _of_latest(record, progress))
+    tokens_before = [record.tokens for record in done.values() if not _of_latest(record, progress)]
+    leaves_before = sum(1 for record in done.values() if not _of_latest(record, progress))
+    latest = max(progress, key=lambda shard: (shard.leaf is not None, shard.sequence, -shard.shard), default=None)
+    left = [shard.seconds_left for shard in progress if shard.seconds_left is not None]
+    samples = before + sum(shard.samples for shard in progress)
+    return RunTotals(
+        samples=samples,
+        expected=max(expected, samples) if now.complete else expected,
+        leaves_done=min(len(inputs.leaves), leaves_before + sum(shard.leaves_done for shard in progress)),
+        leaves_total=len(inputs.leaves),
+        tokens=Tokens(
+            prompt=sum(t.prompt for t in tokens_before) + sum(shard.tokens.prompt for shard in progress),
+            completion=sum(t.completion for t in tokens_before) + sum(shard.tokens.completion for shard in progress),
+        ),
+        seconds_left=max(left, default=None),
+        leaf=latest.leaf if latest else None,
+        leaf_samples=latest.leaf_samples if latest else 0,
+        leaf_expected=latest.leaf_expected if latest else 0,
+        signal=sum(shard.sequence for shard in progress) + len(done),
+    )
+
+
+def _of_latest(record: LeafRecord, progress: Sequence[ShardProgress]) -> bool:
+    """Whether the pod that made this record is one whose progress is at hand (and so counts it itself)."""
+    return any(shard.attempt == record.attempt and shard.pod == record.pod for shard in progress)

@@ -1,0 +1,245 @@
+"""What the records in the bucket say. Each carries a format version; readers ignore keys they do not know."""
+
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, FailFast, Field
+from pydantic.alias_generators import to_camel
+
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+LeafKind = Literal["knowledge", "grounded", "freeform"]
+INDEX_BYTES = 8 * 1024 * 1024
+"""Most that the index of a snapshot takes. The operator reads it into its memory; a check makes no larger one."""
+
+KNOWLEDGE_FLOW: Final = "knowledge.yaml"
+"""The flow file for knowledge leaves in a pipeline's folder."""
+
+
+class Record(BaseModel):
+    """A JSON document with camelCase keys. Unknown keys are ignored, so an older reader survives a newer writer."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+
+    def to_json(self) -> bytes:
+        """Canonical bytes: equal records give equal bytes."""
+        return (self.model_dump_json(by_alias=True, exclude_none=True, indent=1) + "\n").encode()
+
+
+class Versioned(Record):
+    format_version: Literal[1] = 1
+
+
+class SnapshotLeaf(Record):
+    """One leaf of a snapshot, as the check saw it."""
+
+    id: str
+    """Name in keys and files (`layout.leaf_id`)."""
+    path: str
+    """The service's form, ``knowledge->science->birds``."""
+    folder: str
+    """Folder inside the snapshot, ``taxonomy/knowledge/science/birds``."""
+    kind: LeafKind
+    digest: Digest
+    """Digest of all that the leaf itself gives: its qna.yaml and its documents."""
+    seeds: int
+    documents: Annotated[tuple[str, ...], FailFast()] = ()
+    """Document files inside the snapshot (``documents/<id>/<name>``)."""
+    document_bytes: int = 0
+
+
+class SnapshotIndex(Versioned):
+    """``index.json`` of a snapshot: its leaves in order of their id. Nothing in it depends on time or place."""
+
+    leaves: Annotated[tuple[SnapshotLeaf, ...], FailFast()]
+
+
+class SampleSettings(Record):
+    """All settings that the samples of a leaf depend on. Part of every leaf's input digest."""
+
+    pipeline: str = "full"
+    """``simple``, ``full``, ``llama``, or ``custom`` for the files that the run's inputs carry."""
+    pipeline_files: dict[str, str] = {}
+    """Flow files of a custom pipeline, name → text."""
+    scale_factor: int = 30
+    batch_size: int = 32
+    max_tokens: int = 4096
+    model: str
+    model_family: str = "mixtral"
+    system_prompt: str | None = None
+    preview: int | None = None
+    """Stop a leaf after this many samples; None makes all."""
+
+
+class LeafInput(Record):
+    """A leaf that this run makes."""
+
+    id: str
+    path: str
+    kind: LeafKind
+    input_digest: Digest
+    """Digest of leaf, documents, engine and `SampleSettings`: equal digests mean interchangeable samples."""
+    expected_samples: int
+
+
+class RunIdentity(Record):
+    namespace: str
+    name: str
+    uid: str
+
+
+class RunInputs(Versioned):
+    """``.run/inputs.json``: everything a run depends on, frozen when it was accepted."""
+
+    run: RunIdentity
+    snapshot: Digest | None = None
+    """Digest of the pinned snapshot; None for a run that only merges."""
+    engine: str
+    """Engine image, as resolved."""
+    settings: SampleSettings
+    max_concurrency: int = 256
+    """Bound on choices asked of one teacher at once."""
+    own_teachers: bool | None = None
+    """True where a teacher is served beside each shard, which then has the whole bound; else the shards share it."""
+    leaves: tuple[LeafInput, ...] = ()
+
+
+class AttemptPlan(Versioned):
+    """``.run/attempts/<n>.json``: the leaves still missing, dealt out to shards. Shards are disjoint."""
+
+    attempt: int
+    shards: tuple[tuple[str, ...], ...]
+    done: int = 0
+    """Leaves of the run that had samples before this attempt."""
+
+
+class FileRef(Record):
+    key: str
+    size: int
+    sha256: str
+    lines: int
+
+
+class Tokens(Record):
+    prompt: int = 0
+    completion: int = 0
+
+
+class LeafRecord(Versioned):
+    """``.run/leaves/<leaf>/<attempt>-<pod>.json``: a leaf is done, or cannot be made by its own fault. The truth."""
+
+    leaf: str
+    input_digest: Digest
+    attempt: int
+    pod: str
+    outcome: Literal["done", "failed"]
+    samples: int = 0
+    expected_samples: int = 0
+    tokens: Tokens = Tokens()
+    data: FileRef | None = None
+    """The samples; always there when done."""
+    reason: str | None = None
+    message: str | None = None
+
+
+class ShardProgress(Versioned):
+    """``.run/progress/<attempt>-<shard>.json``: where one shard stands."""
+
+    attempt: int
+    shard: int
+    pod: str
+    phase: str
+    leaf: str | None = None
+    """Path (``->`` form) of the leaf that moved last."""
+    leaf_samples: int = 0
+    leaf_expected: int = 0
+    samples: int = 0
+    expected: int = 0
+    leaves_done: int = 0
+    leaves_total: int = 0
+    tokens: Tokens = Tokens()
+    seconds_left: int | None = None
+    sequence: int = 0
+    """Grows with each change; the reader's own clock decides what is stale."""
+
+
+class MixSource(Record):
+    """Samples of one leaf, from this run or a merged one."""
+
+    leaf: str
+    path: str
+    kind: LeafKind
+    expected_samples: int
+    samples: int
+    tokens: Tokens = Tokens()
+    data: FileRef
+    origin: str | None = None
+    """Which of the plan's origins made it; None for this run's own pipeline."""
+
+
+class Origin(Record):
+    """The pipeline of a merged run, as far as mixing its samples needs it."""
+
+    pipeline: str
+    pipeline_files: dict[str, str] = {}
+    """Of a custom pipeline: the flow for knowledge, which names the rows that are no questions."""
+
+
+class FailedLeaf(Record):
+    leaf: str
+    path: str
+    reason: str
+    message: str
+
+
+class MergeFile(Record):
+    """A train file that a merge appends as it is."""
+
+    key: str
+    kind: Literal["knowledge", "skills"]
+
+
+class MixPlan(Versioned):
+    """``.run/mix.json``: the frozen choice of what to mix. Mixing reads only what this names."""
+
+    sources: tuple[MixSource, ...]
+    origins: dict[str, Origin] = {}
+    """By the root of the merged run."""
+    files: tuple[MergeFile, ...] = ()
+    failed: tuple[FailedLeaf, ...] = ()
+    missing: tuple[str, ...] = ()
+    """Paths of leaves that were not made (a canceled or failed run)."""
+
+
+class ManifestFile(Record):
+    path: str
+    size: int
+    sha256: str
+    lines: int
+
+
+class SampleCounts(Record):
+    knowledge: int = 0
+    skills: int = 0
+    total: int = 0
+
+
+class ManifestLeaf(Record):
+    path: str
+    kind: LeafKind
+    expected: int
+    actual: int
+
+
+class Manifest(Versioned):
+    """``manifest.json``, written last: every file of the result, and what it was made from."""
+
+    run: RunIdentity
+    snapshot: Digest | None = None
+    engine: str
+    settings: SampleSettings
+    versions: dict[str, str]
+    files: tuple[ManifestFile, ...]
+    samples: SampleCounts
+    tokens: Tokens
+    leaves: tuple[ManifestLeaf, ...]
+    failed: tuple[FailedLeaf, ...] = ()
+    missing: tuple[str, ...] = ()

@@ -1,0 +1,44 @@
+"""Every Job that the operator makes, field by field: read the files to see what runs, and what a change changes."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sdg_operator.api.common import Resources
+from sdg_operator.builders import build
+from sdg_operator.reconcile.jobs import GenerateJob
+from tests.golden.jobs.inputs import JOBS
+
+_FOLDER = Path(__file__).parent
+
+
+class _Plain(yaml.SafeDumper):
+    """Writes what occurs twice twice: a golden file is read by people."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - PyYAML's signature
+        return True
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_a_job_is_what_its_golden_file_says(name: str, update_golden: bool) -> None:
+    file = _FOLDER / f"{name}.yaml"
+    built = yaml.dump(build(JOBS[name]), Dumper=_Plain, sort_keys=False, width=120, allow_unicode=True)
+    if update_golden:
+        file.write_text(built)
+    assert file.read_text() == built, (
+        f"look at the change, then run `pytest tests/golden/jobs --update-golden`: {file.name}"
+    )
+
+
+def test_no_golden_file_is_left_over() -> None:
+    assert {file.stem for file in _FOLDER.glob("*.yaml")} == set(JOBS)
+
+
+def test_an_engines_own_limit_of_scratch_space_is_not_asked_beyond() -> None:
+    job = JOBS["generate-endpoint"]
+    assert isinstance(job, GenerateJob)
+    small = Resources(limits={"ephemeral-storage": "1Mi"})
+    (engine,) = build(replace(job, engine_resources=small))["spec"]["template"]["spec"]["containers"]
+    assert engine["resources"] == {"limits": {"ephemeral-storage": "1Mi"}}

@@ -1,0 +1,21 @@
+"""Which examples a state machine is tried with."""
+
+import os
+
+from hypothesis import HealthCheck, Phase, settings
+
+EXPLORE = int(os.environ.get("SDG_PROPERTY_EXPLORE", "0"))
+"""How many examples to try that nobody tried before; else the same ones each time, which the mutants are judged by."""
+
+
+def examples(count: int) -> settings:
+    """So many examples, unless others are to be explored."""
+    return settings(
+        max_examples=EXPLORE or count,
+        derandomize=not EXPLORE,
+        stateful_step_count=30,
+        deadline=None,
+        report_multiple_bugs=False,
+        phases=(Phase.explicit, Phase.generate) if os.environ.get("SDG_PROPERTY_UNSHRUNK") else tuple(Phase),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )

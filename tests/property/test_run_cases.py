@@ -1,0 +1,83 @@
+"""Short stories in the model world: what random sequences rarely come by, judged by the same world."""
+
+import pytest
+
+from sdg_operator.engine.contract import ExitCode
+from tests.property.world import SimPod, World
+
+pytestmark = pytest.mark.timeout(60)
+
+
+def at_work(*, leaves: int = 2, reused: int = 0) -> tuple[World, SimPod]:
+    """A run whose first attempt has a pod at work, and whose first fruitless attempt is its last."""
+    world = World(leaves, max_fruitless=0, reused=reused)
+    for _ in range(6):
+        world.operate()
+        world.run_job_controller()
+        world.start_pods()
+    (pod,) = world.pods.values()
+    assert pod.phase == "Running"
+    return world, pod
+
+
+def ended(world: World) -> str | None:
+    world.settle()
+    assert not world.broken, world.broken
+    return world.status.state
+
+
+def test_a_teacher_that_is_away_again_and_again_fails_no_run() -> None:
+    world, pod = at_work()
+    for _ in range(3):
+        world.end_pod(pod, int(ExitCode.TEACHER_UNAVAILABLE))
+        for _ in range(4):
+            world.run_job_controller()
+            world.now = world.now.replace(year=world.now.year + 1)
+            world.operate()
+            world.start_pods()
+        pod = next(p for p in world.pods.values() if p.phase == "Running")
+    assert ended(world) == "completed"
+
+
+def test_a_leaf_that_cannot_be_made_fails_a_run_that_allows_none() -> None:
+    world, pod = at_work()
+    world.make_leaf(pod, "failed")
+    world.make_leaf(pod)
+    world.end_pod(pod, 0)
+    assert ended(world) == "failed"
+
+
+def test_a_run_is_suspended_once_its_pods_are_gone() -> None:
+    world, pod = at_work()
+    world.spec = world.spec.model_copy(update={"suspend": True})
+    world.generation += 1
+    for _ in range(4):
+        world.operate()
+    assert pod.deletion is not None
+    meanwhile = world.status.state
+    world.collect_garbage()
+    for _ in range(4):
+        world.operate()
+    assert not world.broken, world.broken
+    assert (meanwhile, world.status.state) == ("running", "queued")
+
+
+def test_a_teacher_that_refuses_at_first_fails_a_run_that_took_leaves_over() -> None:
+    world, pod = at_work(reused=1)
+    world.end_pod(pod, int(ExitCode.TEACHER_REFUSED))
+    for _ in range(4):
+        world.run_job_controller()
+        world.operate()
+    assert world.status.failure is not None
+    assert world.status.failure.reason == "TeacherRefused"
+    assert ended(world) == "failed"
+
+
+def test_an_engine_that_stops_by_itself_spends_the_budget() -> None:
+    world, pod = at_work()
+    world.end_pod(pod, int(ExitCode.INTERRUPTED))
+    for _ in range(4):
+        world.run_job_controller()
+        world.operate()
+    assert world.status.failure is not None
+    assert ended(world) == "failed"
