@@ -6,7 +6,6 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-LOCKS := operator runner engine pdf teacher dev
 
 .PHONY: help
 help: ## list the targets
@@ -29,17 +28,12 @@ $(VENV)/.ready: requirements/dev.txt requirements/bootstrap.txt
 	@touch $@
 
 .PHONY: lock
-lock: bootstrap ## write requirements/*.txt anew from pyproject.toml
-	@for role in $(LOCKS); do $(MAKE) --no-print-directory lock-$$role; done
-
-.PHONY: lock-%
-lock-%:
-	@extras="--extra $*"; [ $* != dev ] || extras="--all-extras"; \
-	$(BIN)/uv pip compile pyproject.toml $$extras --quiet --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --output-file requirements/$*.txt
+lock: bootstrap ## write requirements/dev.txt anew from pyproject.toml
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --output-file requirements/dev.txt
 
 .PHONY: generate
-generate: bootstrap ## write the CRDs, the API reference and the chart's generated files
+generate: bootstrap ## write the CRDs and the API reference
 	@$(BIN)/python -m hack.generate
 
 .PHONY: format
@@ -50,98 +44,24 @@ format: bootstrap ## format the code and mend what ruff can mend
 ##@ Checks
 
 .PHONY: verify
-verify: bootstrap ## the one gate: format, lint, types, layers, dependencies, generated files, links, unused code, workflows
+verify: bootstrap ## format, lint, types, layers, dependencies, generated files, locks, links: all problems at once
 	@$(BIN)/python -m hack.verify $(ARGS)
 
-# The long series of kills and outages have a target of their own; one of each kind is among the rest.
-PYTEST = $(BIN)/pytest --quiet -m "not faults" $(ARGS)
-# Tests that mostly wait for others - pods, servers, time-outs - run side by side.
-WORKERS ?= 3
-NODE_WORKERS ?= 4
+# Few failures, told shortly: the last lines of a red run say which test failed and why.
+PYTEST = $(BIN)/pytest --quiet --tb=short --maxfail=3 --numprocesses=2
 
 .PHONY: test-unit
 test-unit: bootstrap ## pure logic and generated files, in seconds (ARGS="-k name" for some)
-	@$(PYTEST) --numprocesses=auto tests/unit tests/golden
+	@$(PYTEST) $(ARGS) tests/unit tests/golden
 
 .PHONY: test-property
-test-property: bootstrap ## decisions in a cruel model world, and the mistakes that it must find
-	@$(PYTEST) --numprocesses=auto tests/property
+test-property: bootstrap ## decisions in a cruel model world, and mistakes in them that it must find
+	@$(PYTEST) -m "not deep" $(ARGS) tests/property
 
-# Before the tests: building them takes longer than a test may.
-.PHONY: tools
-tools: bootstrap ## build the pinned Go commands that the cluster and the tests need, once a version
-	@$(BIN)/python -m hack.cluster tools > /dev/null
-
-.PHONY: test-integration
-test-integration: tools ## on a real API server, S3 server, Git servers, engine and Helm, all started by the tests
-	@$(PYTEST) --numprocesses=$(WORKERS) --dist=loadfile tests/integration tests/chart
-
-.PHONY: test-e2e
-test-e2e: tools ## on real nodes: runs, then the demo and the chart; the runs' cluster stays for the next time
-	@$(BIN)/pytest --quiet -m "not faults and not alone" $(ARGS) --numprocesses=$(NODE_WORKERS) tests/e2e
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync test-alone test-demo
-
-# Both mostly wait, so they run side by side, and the demo's two files too; each has a cluster of its own.
-.PHONY: test-alone test-demo
-test-alone: tools ## runs whose cluster loses a node, or gets Kueue
-	@$(BIN)/pytest --quiet -m "alone and not faults" $(ARGS) tests/e2e
-test-demo: tools ## the demo and the chart, on a node each
-	@$(PYTEST) --numprocesses=2 --dist=loadfile tests/demo
-
-.PHONY: test-faults
-test-faults: tools ## the long series of kills, outages and lost nodes
-	@$(BIN)/pytest --quiet -m faults $(ARGS) tests
+.PHONY: test-deep
+test-deep: bootstrap ## the same with many more examples, and all the seeded mistakes: half an hour
+	@SDG_PROPERTY_DEEP=1 $(PYTEST) $(ARGS) tests/property
 
 .PHONY: test
-test: verify test-unit test-property test-integration test-e2e ## everything; leaves nothing running, not even the cluster of `make cluster-up`
-	@$(PYTEST) tests/clusterlife
-
-##@ Cluster
-
-CLUSTER ?= sdg
-# As they are where the cluster is there: another number of nodes would make it anew. BASE: see `make images`.
-NODES ?=
-GPUS ?=
-BASE ?=
-KIND = $(BIN)/python -m hack.cluster --name $(CLUSTER)
-
-.PHONY: cluster-up
-cluster-up: bootstrap ## a real Kubernetes node on this machine (NODES=1 GPUS=2 CLUSTER=sdg), or mend what is there
-	@$(KIND) up $(if $(NODES),--nodes $(NODES)) $(if $(GPUS),--gpus $(GPUS))
-
-.PHONY: cluster-down
-cluster-down: bootstrap ## take the cluster away, and all that it made on this machine
-	@$(KIND) down
-
-.PHONY: cluster-status
-cluster-status: bootstrap ## what of the cluster there is
-	@$(KIND) status
-
-.PHONY: images
-images: cluster-up ## build our images and load them onto the nodes (BASE=a Debian-like image with Python 3.11)
-	@$(KIND) images --base "$(BASE)"
-
-.PHONY: images-push
-images-push: bootstrap ## build the chart's images, with bills of materials in dist/, and push them (REGISTRY=… DEMO=1: the demo's too)
-	@$(KIND) push $(REGISTRY) --base "$(BASE)" $(if $(DEMO),--demo)
-	@$(BIN)/python -m hack.release boms
-
-##@ Release
-
-.PHONY: release-files
-release-files: bootstrap ## install.yaml, chart, Python package and bills of materials into dist/ (REGISTRY=registry.example.com/ai)
-	@$(BIN)/python -m hack.release files --registry "$(REGISTRY)"
-
-.PHONY: release-contexts
-release-contexts: bootstrap ## what the images are built from, for both architectures, into dist/contexts/ (IMAGE=sdg-runner)
-	@$(BIN)/python -m hack.release contexts $(if $(IMAGE),--image $(IMAGE))
-
-##@ See it
-
-.PHONY: dev
-dev: bootstrap ## the operator on this machine, anew at each change, against KUBECONFIG (with SETTINGS) or `make cluster-up`
-	@$(BIN)/python -m hack.dev $(ARGS)
-
-.PHONY: demo
-demo: bootstrap ## do the main job for real: cluster, S3, chart, a run, its files (DEMO_TEACHER=model|scripted|URL)
-	@$(BIN)/python -m hack.demo
+test: verify ## the gate: everything above but test-deep
+	@$(PYTEST) -m "not deep" $(ARGS) tests

@@ -82,11 +82,11 @@ def schema_of(model: type[BaseModel]) -> Schema:
 
 
 def without_rules(node: Schema) -> Schema:
-    """Take the CEL rules out of a schema.
+    """Take the CEL rules and patterns out of a schema.
 
-    Only the operator writes a status; asking its rules at each write would cost the API server time for nothing.
+    Only the operator writes a status; asking them at each write would cost the API server time for nothing.
     """
-    out = {key: value for key, value in node.items() if key != _VALIDATIONS}
+    out = {key: value for key, value in node.items() if key not in {_VALIDATIONS, "pattern"}}
     for key in ("items", "additionalProperties"):
         if key in out:
             out[key] = without_rules(out[key])
@@ -166,5 +166,6 @@ def crd_name(kind: Kind) -> str:
 
 
 def crd_yaml(kind: Kind) -> str:
-    """Return the text of a kind's file."""
-    return HEADER + yaml.dump(crd(kind), Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True)
+    """Return the text of a kind's file; what has no parts of its own stands on one line."""
+    text = yaml.dump(crd(kind), Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True, default_flow_style=None)
+    return HEADER + text

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from hack.verify import generated, links, locks, places, unused, versions, workflows
+from hack.verify import generated, links, locks, places
 from hack.verify.tools import TOOLS
 
 CHECKS: Final[dict[str, Callable[[], list[str]]]] = {
@@ -14,9 +14,6 @@ CHECKS: Final[dict[str, Callable[[], list[str]]]] = {
     "locks": locks.check,
     "links": links.check,
     "places": places.check,
-    "unused": unused.check,
-    "versions": versions.check,
-    "workflows": workflows.check,
 }
 
 

@@ -6,13 +6,16 @@ from hypothesis import HealthCheck, Phase, settings
 
 EXPLORE = int(os.environ.get("SDG_PROPERTY_EXPLORE", "0"))
 """How many examples to try that nobody tried before; else the same ones each time, which the mutants are judged by."""
+DEEP = bool(os.environ.get("SDG_PROPERTY_DEEP"))
+"""Whether to try so many that also the rarest of the seeded mistakes is found: minutes, not seconds."""
 
 
-def examples(count: int) -> settings:
-    """So many examples, unless others are to be explored."""
+def examples() -> settings:
+    """The same settings on every machine: no deadline, and no chance unless others are to be explored."""
     return settings(
-        max_examples=EXPLORE or count,
+        max_examples=EXPLORE or (1500 if DEEP else 100),
         derandomize=not EXPLORE,
+        database=None,
         stateful_step_count=30,
         deadline=None,
         report_multiple_bugs=False,

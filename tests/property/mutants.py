@@ -5,7 +5,9 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "operator" / "sdg_operator"
@@ -17,6 +19,13 @@ class Mutant(NamedTuple):
     """In `reconcile`."""
     old: str
     new: str
+    in_gate: bool = False
+    """Whether it is tried at each landing: the few worst, which 100 examples find."""
+
+
+def cases(mutants: list[Mutant]) -> list[Any]:
+    """The mistakes as a test's parameters; those that are not for the gate are marked as deep."""
+    return [pytest.param(each, id=each.name, marks=() if each.in_gate else pytest.mark.deep) for each in mutants]
 
 
 def mutated(mutant: Mutant) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.property.mutants import Mutant, assert_found
+from tests.property.mutants import Mutant, assert_found, cases
 
 MUTANTS = [
     Mutant(
@@ -15,12 +15,14 @@ MUTANTS = [
         "run_generate.py",
         "    if run.alive:\n        gone = Problem(",
         "    if False:\n        gone = Problem(",
+        in_gate=True,
     ),
     Mutant(
         "the number of an attempt is not put on record before its Job is made",
         "run_generate.py",
         '            "number": run.attempt.number + 1,',
         '            "number": max(1, run.attempt.number),',
+        in_gate=True,
     ),
     Mutant(
         "a Job that has the name is taken for ours without asking whose it is",
@@ -33,12 +35,14 @@ MUTANTS = [
         "run_generate.py",
         "    if run.standing.complete or seen.spec.cancel",
         '    if run.standing.complete or (seen.job and seen.job.finished == "Complete") or seen.spec.cancel',
+        in_gate=True,
     ),
     Mutant(
         "all leaves are dealt out again, not only the missing ones",
         "run_generate.py",
         "plan_attempt(run.attempt.number, run.standing.missing,",
         "plan_attempt(run.attempt.number, inputs.leaves,",
+        in_gate=True,
     ),
     Mutant(
         "a suspended run is started anew",
@@ -199,7 +203,7 @@ MUTANTS = [
 ]
 
 
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: m.name)
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("mutant", cases(MUTANTS))
 def test_a_seeded_mistake_is_found(mutant: Mutant, tmp_path: Path) -> None:
     assert_found(mutant, ("test_run_cases.py", "test_run_machine.py"), tmp_path)

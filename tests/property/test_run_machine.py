@@ -264,7 +264,7 @@ class KindRuns(Runs):
 
 
 TestRuns = Runs.TestCase
-TestRuns.settings = examples(1500)
+TestRuns.settings = examples()
 TestKindRuns = KindRuns.TestCase
-TestKindRuns.settings = examples(1500)
-pytestmark = pytest.mark.timeout(600)
+TestKindRuns.settings = examples()
+pytestmark = pytest.mark.timeout(1800)

@@ -166,5 +166,5 @@ class Taxonomies(RuleBasedStateMachine):
 
 
 TestTaxonomies = Taxonomies.TestCase
-TestTaxonomies.settings = examples(1000)
-pytestmark = pytest.mark.timeout(300)
+TestTaxonomies.settings = examples()
+pytestmark = pytest.mark.timeout(1800)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.property.mutants import Mutant, assert_found
+from tests.property.mutants import Mutant, assert_found, cases
 
 MUTANTS = [
     Mutant(
@@ -106,7 +106,7 @@ MUTANTS = [
 ]
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: m.name)
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("mutant", cases(MUTANTS))
 def test_a_seeded_mistake_is_found(mutant: Mutant, tmp_path: Path) -> None:
     assert_found(mutant, ("test_taxonomy_machine.py",), tmp_path)

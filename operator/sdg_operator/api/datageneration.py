@@ -250,8 +250,7 @@ def _rules_of_a_run(schema: JsonDict) -> None:
     frozen_except(
         schema,
         frozenset({"suspend", "cancel"}),
-        "cannot be changed: a DataGeneration is one run, like a Job; create another (spec.reuse takes over what is "
-        "finished). Only suspend and cancel may change",
+        "cannot be changed: a DataGeneration is one run; create another (spec.reuse takes over what is finished)",
     )
 
 

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import ConfigDict, Field
 
-from hack.generate.crds import crd, schema_of, without_rules
+from hack.generate.crds import crd, crd_yaml, schema_of, without_rules
 from sdg_operator.api.common import ApiModel, Quantity
-from sdg_operator.api.kinds import KINDS
+from sdg_operator.api.kinds import KINDS, Kind
 from sdg_operator.api.rules import exactly_one, frozen_except, keyed_by, rules
 from tests.integration.api.frozen_fields import FIELDS, ROWS, TABLE
 
@@ -93,8 +93,15 @@ def test_every_rule_of_the_spec_has_a_message_that_says_what_to_do() -> None:
     assert all(10 < len(rule["message"]) < 300 for rule in found)
 
 
-def test_the_status_carries_no_rules() -> None:
-    assert not any("x-kubernetes-validations" in node for path, node in NODES.items() if ".status" in path)
+def test_the_status_carries_no_rules_and_no_patterns() -> None:
+    status = {path: node for path, node in NODES.items() if ".status" in path}
+    assert [path for path, node in status.items() if {"x-kubernetes-validations", "pattern"} & node.keys()] == []
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_a_crd_is_under_64_kilobytes(kind: Kind) -> None:
+    """Far from the 256 KiB that `kubectl apply` can put into its annotation."""
+    assert len(crd_yaml(kind).encode()) < 64_000
 
 
 def test_every_field_of_a_run_has_a_row_in_the_test_of_immutability() -> None:

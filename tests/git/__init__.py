@@ -1,1 +1,0 @@
-"""Real Git servers for tests: https with accounts and redirects, and ssh."""

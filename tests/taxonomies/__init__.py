@@ -1,1 +1,0 @@
-"""Taxonomies made by code, good and bad, for tests of every level."""
