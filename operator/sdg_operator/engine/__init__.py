@@ -1,1 +1,1 @@
-"""The engine contract and the estimate; the engine that keeps it and the mix come next."""
+"""The engine contract, the instructlab engine that keeps it, and the mix."""

@@ -1,6 +1,6 @@
 """The engine contract, version 1: what an engine finds in its work folder, what it leaves there, how it exits.
 
-The contract's text for people who write an engine comes with the engine; this module is what our code uses. An engine
+``docs/engine-contract.md`` is the text for people who write an engine; this module is what our code uses. An engine
 needs no Kubernetes, no bucket and no network but the teacher's::
 
     /work/in/settings.json                    EngineSettings

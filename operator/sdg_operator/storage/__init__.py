@@ -1,1 +1,1 @@
-"""The bucket as a run's ledger: where each object lies and what each record says."""
+"""The bucket as a run's ledger: where each object lies, what each record says, and the containers that move them."""

@@ -1,0 +1,1 @@
+"""The program for people, ``sdg`` (also ``kubectl sdg``)."""

@@ -1,0 +1,206 @@
+"""``sdg taxonomy check``: the operator's own check, on a laptop or in a taxonomy repository's CI."""
+
+import argparse
+import sys
+from pathlib import Path
+from posixpath import normpath
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sdg_operator.taxonomy.inspection import Inspection
+    from sdg_operator.taxonomy.report import FullReport
+    from sdg_operator.taxonomy.request import GitCredential, Limits
+    from sdg_operator.taxonomy.source import Read
+
+_EPILOG = """\
+exit codes: 0 the taxonomy is usable, 1 it is not (each problem is named), 2 wrong usage
+"""
+
+
+def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to the parser."""
+    group = commands.add_parser("taxonomy", help="work with a taxonomy")
+    actions = group.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    check = actions.add_parser(
+        "check",
+        help="tell whether a taxonomy is usable, and exactly what to mend",
+        description="Checks a taxonomy as the operator does before a run: format, leaves, names, documents.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    check.add_argument("path", type=Path, metavar="PATH", help="folder or TAR.gz of the taxonomy")
+    check.add_argument("--output", choices=("text", "json", "github"), default="text", help="form of the result")
+    check.add_argument("--no-documents", action="store_true", help="do not fetch the documents of knowledge leaves")
+    check.add_argument(
+        "--base-ref",
+        metavar="REF",
+        help="check only leaves that are new or changed since PATH, a folder of a Git work tree, and REF parted",
+    )
+    add_access_to(check)
+    check.set_defaults(run=_check)
+
+
+def add_access_to(parser: "argparse._ActionsContainer") -> None:
+    """Add what says how documents of knowledge leaves are fetched."""
+    parser.add_argument(
+        "--credentials",
+        action="append",
+        default=[],
+        type=_credentials,
+        metavar="URL_PREFIX=FOLDER",
+        help="folder with username and password, or ssh-privatekey and known_hosts, for these URLs (repeatable)",
+    )
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="host of a Git server that may have a private address (repeatable)",
+    )
+    parser.add_argument(
+        "--ca-file", type=_authorities, metavar="FILE", help="further certificate authorities of Git servers"
+    )
+
+
+def _authorities(text: str) -> Path:
+    try:
+        content = Path(text).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be read ({error})") from error
+    if "CERTIFICATE-----" not in content:
+        raise argparse.ArgumentTypeError(f"{text!r} holds no certificate in PEM form")
+    return Path(text)
+
+
+def _credentials(text: str) -> "GitCredential":
+    from sdg_operator.taxonomy.request import GitCredential  # noqa: PLC0415
+
+    prefix, separator, folder = text.rpartition("=")
+    if not separator or not Path(folder).is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is not URL_PREFIX=FOLDER with a folder that exists")
+    return GitCredential(url_prefix=prefix, folder=str(Path(folder).resolve()))
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from sdg_operator.taxonomy.errors import CheckError  # noqa: PLC0415
+    from sdg_operator.taxonomy.worktree import changed_leaves  # noqa: PLC0415
+
+    path: Path = arguments.path
+    if not path.exists():
+        print(f"sdg: there is no file or folder {path}", file=sys.stderr)
+        return 2
+    try:
+        only = changed_leaves(path, arguments.base_ref) if arguments.base_ref else None
+    except CheckError as error:
+        print(f"sdg: --base-ref: {error.message}", file=sys.stderr)
+        return 2
+    if only == frozenset():
+        print(f"sdg: no leaf in {path} is new or changed against {arguments.base_ref}; nothing to check")
+        return 0
+    with TemporaryDirectory(prefix="sdg-") as work:
+        report = inspected(path, arguments, Path(work), documents=not arguments.no_documents, only=only).report
+    print_report(report, arguments.output, path)
+    return 0 if report.ok else 1
+
+
+def inspected(
+    path: Path, arguments: argparse.Namespace, work: Path, *, documents: bool, only: frozenset[str] | None = None
+) -> "Inspection":
+    """Check the taxonomy at `path`, or `only` these files of it, fetching its documents below `work`."""
+    from sdg_operator.taxonomy.address import AddressGuard  # noqa: PLC0415
+    from sdg_operator.taxonomy.authorities import write_bundle  # noqa: PLC0415
+    from sdg_operator.taxonomy.deadline import Deadline  # noqa: PLC0415
+    from sdg_operator.taxonomy.errors import CheckError  # noqa: PLC0415
+    from sdg_operator.taxonomy.inspection import Inspection, failed, inspect  # noqa: PLC0415
+    from sdg_operator.taxonomy.repository import Access  # noqa: PLC0415
+    from sdg_operator.taxonomy.request import Limits, Network  # noqa: PLC0415
+
+    limits = Limits()
+    deadline = Deadline(limits.total_seconds)
+    access = None
+    if documents:
+        guard = AddressGuard(Network(allowed_hosts=tuple(arguments.allow_host)))
+        bundle = write_bundle(work / "authorities.pem", arguments.ca_file)
+        access = Access(guard, tuple(arguments.credentials), limits, work, bundle, deadline)
+    try:
+        return inspect(str(path), _read(path, limits, only), limits, deadline, access)
+    except CheckError as error:
+        return Inspection(failed(str(path), error))
+
+
+def _read(path: Path, limits: "Limits", only: frozenset[str] | None) -> "Read":
+    from sdg_operator.taxonomy.archive import read_archive  # noqa: PLC0415
+    from sdg_operator.taxonomy.errors import CheckError  # noqa: PLC0415
+    from sdg_operator.taxonomy.folder import read_folder  # noqa: PLC0415
+    from sdg_operator.taxonomy.source import Read  # noqa: PLC0415
+
+    if path.is_dir():
+        return Read(read_folder(path, limits), "", only)
+    try:
+        with path.open("rb") as stream:
+            return Read(read_archive(stream, limits), "")
+    except OSError as error:
+        raise CheckError("SourceRefused", f"cannot be read: {error.strerror}", file=str(path)) from error
+
+
+def print_report(report: "FullReport", output: str, path: Path) -> None:
+    """Print a report as text, JSON or a GitHub workflow's commands."""
+    if output == "json":
+        print(report.to_json().decode(), end="")
+    elif output == "github":
+        _print_github(report, path)
+    else:
+        _print_text(report, path)
+
+
+def _print_text(report: "FullReport", path: Path) -> None:
+    fetched = {leaf.path: len(leaf.documents) for leaf in report.leaves}
+    for leaf in report.found:
+        print(f"{leaf.kind:9} {leaf.path} ({leaf.seeds} seed examples)")
+        if leaf.document:
+            number = fetched.get(leaf.path)
+            what = f"{number} documents" if number else f"documents {', '.join(leaf.document.patterns)}"
+            print(f"{'':9} {what} of {leaf.document.repo} at {leaf.document.commit}")
+    for warning in report.warnings:
+        print(f"WARNING: {warning}")
+    for problem in report.problems:
+        print(f"ERROR: {problem}")
+    if report.ok:
+        print(f"Taxonomy in {path} is valid: {report.message}")
+    else:
+        # The service's sentence points to logs in a bucket; here they are just above.
+        print(f"Taxonomy in {path} is not usable ({report.reason}): {_own_words(report)}")
+
+
+def _own_words(report: "FullReport") -> str:
+    from sdg_operator.taxonomy.report import SERVICE_TEXT  # noqa: PLC0415
+
+    return report.message.removeprefix(SERVICE_TEXT.get(report.reason, "")).strip()
+
+
+def _print_github(report: "FullReport", path: Path) -> None:
+    """Print workflow commands, as GitHub reads them from the output of a step.
+
+    https://docs.github.com/en/actions/reference/workflow-commands-for-github-actions
+    """
+    base = path / report.root if path.is_dir() else path
+    for level, problems in (("warning", report.warnings), ("error", report.problems)):
+        for problem in problems:
+            place = {
+                "file": normpath((base / problem.file).as_posix()) if problem.file else "",
+                "line": problem.line,
+                "col": problem.column,
+            }
+            properties = ",".join(f"{name}={_escaped(str(value), ':,')}" for name, value in place.items() if value)
+            print(f"::{level} {properties}::{_escaped(problem.message)}")
+    if not report.ok and not report.problems:
+        print(f"::error ::{_escaped(_own_words(report))}")
+    elif report.ok:
+        print(f"::notice ::{_escaped(report.message)}")
+
+
+def _escaped(text: str, more: str = "") -> str:
+    for character in "%\r\n" + more:
+        text = text.replace(character, f"%{ord(character):02X}")
+    return text

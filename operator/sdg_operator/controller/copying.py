@@ -1,0 +1,166 @@
+"""Brings snapshots into other buckets: part by part through bounded memory, beside the passes that ask for it."""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, TypeVar
+from weakref import WeakValueDictionary
+
+from sdg_operator.clients.protocols import ObjectStores, SecretRef
+from sdg_operator.controller.watch import own_name
+from sdg_operator.storage.layout import snapshot_key
+from sdg_operator.storage.store import (
+    ObjectNotFound,
+    ObjectTooLarge,
+    StorageError,
+    StorageRefused,
+    StorageUnavailable,
+    Store,
+)
+
+PART_BYTES: Final = 8 << 20
+"""The operator holds no more of a snapshot at once; every store takes parts of 5 MiB and more."""
+MAX_BYTES: Final = 2 << 30
+_AT_ONCE: Final = 4
+_LEAST_SECONDS: Final = 120.0
+_SLOWEST: Final = 1 << 20
+"""Bytes a second; a copy that is slower over all is given up."""
+_TRIES: Final = 3
+_PAUSE_SECONDS: Final = 5.0
+_KEPT_SECONDS: Final = 120.0
+"""How long an outcome waits to be asked for."""
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+class CopyFailed(Exception):
+    """One of the two stores refused, or was silent."""
+
+    def __init__(self, error: StorageError, secret: SecretRef) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.secret = secret
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """What is brought from where to where."""
+
+    digest: str
+    source: SecretRef
+    target: SecretRef
+
+    @property
+    def key(self) -> str:
+        return snapshot_key(self.digest)
+
+
+@dataclass(slots=True)
+class _Work:
+    size: int = 0
+    copied: int = 0
+    task: "asyncio.Task[None] | None" = None
+
+
+class Copies:
+    """All copies under way. A pass asks for one again and again until it is there; its store's pace is nobody else's
+    matter: a namespace has one copy at a time."""
+
+    def __init__(self, stores: ObjectStores, wait_seconds: float = 5.0) -> None:
+        """A pass waits so long for its copy, so that small ones need no second pass."""
+        self._stores = stores
+        self._wait_seconds = wait_seconds
+        self._under_way: dict[Copy, _Work] = {}
+        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._namespaces: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def ask(self, copy: Copy) -> str | None:
+        """None once the snapshot is there, else how far it is. Raises `CopyFailed`."""
+        work = self._under_way.get(copy)
+        if work is None:
+            if await self._run(copy.target, lambda store: store.head(copy.key)) is not None:
+                return None
+            work = self._begin(copy)
+        if work.task is None:  # pragma: no cover - `_begin` sets it
+            raise AssertionError("a copy has no task")
+        await asyncio.wait((work.task,), timeout=self._wait_seconds)
+        if not work.task.done():
+            return f"{work.copied >> 20} of {work.size >> 20} MiB"
+        self._under_way.pop(copy, None)
+        work.task.result()
+        return None
+
+    def _begin(self, copy: Copy) -> _Work:
+        work = self._under_way[copy] = _Work()
+        loop = asyncio.get_running_loop()
+
+        def forget() -> None:
+            if self._under_way.get(copy) is work:
+                del self._under_way[copy]
+
+        def ended(task: "asyncio.Task[None]") -> None:
+            if not task.cancelled() and (error := task.exception()):
+                log.info("snapshot %s was not copied into the bucket of %s: %s", copy.digest, copy.target, error)
+            loop.call_later(_KEPT_SECONDS, forget)
+
+        work.task = asyncio.create_task(self._bring(copy, work), name=own_name("copy"))
+        work.task.add_done_callback(ended)
+        return work
+
+    async def _bring(self, copy: Copy, work: _Work) -> None:
+        lock = self._namespaces.get(copy.target.namespace)
+        if lock is None:
+            lock = self._namespaces[copy.target.namespace] = asyncio.Lock()
+        async with lock, self._places:
+            found = await self._run(copy.source, lambda store: store.head(copy.key))
+            if found is None:
+                raise CopyFailed(ObjectNotFound(copy.key), copy.source)
+            if found.size > MAX_BYTES:
+                raise CopyFailed(ObjectTooLarge(copy.key, found.size, MAX_BYTES), copy.source)
+            work.size = found.size
+            upload = await self._run(copy.target, lambda store: store.begin_upload(copy.key))
+            bound = _LEAST_SECONDS + work.size / _SLOWEST
+            try:
+                async with asyncio.timeout(bound):
+                    await self._parts(copy, work, upload)
+            except (CopyFailed, TimeoutError) as error:
+                with suppress(StorageError):
+                    await self._stores.run(copy.target, lambda store: store.drop_upload(copy.key, upload))
+                if isinstance(error, CopyFailed):
+                    raise
+                late = StorageUnavailable("Timeout", f"{work.size >> 20} MiB took longer than {bound:.0f} s")
+                raise CopyFailed(late, copy.target) from error
+
+    async def _parts(self, copy: Copy, work: _Work, upload: str) -> None:
+        parts: list[str] = []
+        seen = hashlib.sha256()
+
+        def put(store: Store, body: bytes) -> str:
+            return store.put_part(copy.key, upload, len(parts) + 1, body)
+
+        while work.copied < work.size:
+            length = min(PART_BYTES, work.size - work.copied)
+            body = await self._run(copy.source, lambda store: store.get_range(copy.key, work.copied, length))  # noqa: B023 - awaited here
+            await asyncio.to_thread(seen.update, body)
+            parts.append(await self._run(copy.target, lambda store: put(store, body)))  # noqa: B023 - awaited here
+            work.copied += length
+        if f"sha256:{seen.hexdigest()}" != copy.digest:
+            text = f"{copy.key} is not what a check wrote; ask for a new check of the Taxonomy"
+            raise CopyFailed(StorageRefused("SnapshotChanged", text), copy.source)
+        await self._run(copy.target, lambda store: store.finish_upload(copy.key, upload, parts))
+
+    async def _run(self, secret: SecretRef, work: Callable[[Store], T]) -> T:
+        """A moment's silence in the middle must not cost all that was copied before."""
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return await self._stores.run(secret, work)
+            except StorageError as error:
+                if tries == _TRIES or not isinstance(error, StorageUnavailable):
+                    raise CopyFailed(error, secret) from error
+            await asyncio.sleep(_PAUSE_SECONDS)

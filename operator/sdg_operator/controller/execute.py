@@ -1,0 +1,137 @@
+"""Does what a plan asks for, action by action, and says which refusal stopped it."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any, Final
+
+from sdg_operator.builders import build
+from sdg_operator.clients.protocols import (
+    AlreadyExists,
+    Conflict,
+    Forbidden,
+    Kubernetes,
+    NotFound,
+    ObjectStores,
+    Refused,
+    Resource,
+    SecretRef,
+    Unavailable,
+)
+from sdg_operator.controller.copying import Copies, Copy, CopyFailed
+from sdg_operator.controller.observe_bucket import problem
+from sdg_operator.reconcile.cluster import job_view
+from sdg_operator.reconcile.names import WATCH_LABEL, Owner
+from sdg_operator.reconcile.plan import Action, CopySnapshot, CreateJob, DeleteJob, PutObject, PutObjects, ReleaseJob
+from sdg_operator.reconcile.reasons import Reason
+from sdg_operator.reconcile.snapshot import Problem
+from sdg_operator.storage.store import StorageError, Store
+
+_AT_ONCE: Final = 100
+"""Objects written in one dealing with a store: few enough for its bound of time where each takes half a second."""
+
+log = logging.getLogger(__name__)
+
+
+class Stopped(Exception):
+    """An action could not be done; those after it were not tried."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+class Executor:
+    """Carries plans out. Every action may be replayed: a name that is taken and an object that is gone are fine."""
+
+    def __init__(self, api: Kubernetes, stores: ObjectStores) -> None:
+        self._api = api
+        self._stores = stores
+        self._copies = Copies(stores)
+
+    async def execute(self, owner: Owner, storage_secret: str | None, actions: Iterable[Action]) -> None:
+        """Do the actions in order; raises `Stopped` at the first that is refused."""
+        for action in actions:
+            match action:
+                case PutObject():
+                    await self._put(owner, storage_secret, (action,))
+                case PutObjects(objects):
+                    await self._put(owner, storage_secret, objects)
+                case CopySnapshot():
+                    await self._copy(owner.namespace, action)
+                case CreateJob(job):
+                    await self._create(build(job), job.header.namespace)
+                case DeleteJob():
+                    await self._delete(owner, action)
+                case ReleaseJob():
+                    await self._release(owner.namespace, action)
+
+    async def _put(self, owner: Owner, storage_secret: str | None, objects: Sequence[PutObject]) -> None:
+        if storage_secret is None:
+            raise AssertionError("an object was to be written before its store was known")
+        secret = SecretRef(owner.namespace, storage_secret)
+        parts = (objects[first : first + _AT_ONCE] for first in range(0, len(objects), _AT_ONCE))
+        written = (self._stores.run(secret, partial(_write, part)) for part in parts)
+        for error in await asyncio.gather(*written, return_exceptions=True):
+            if isinstance(error, StorageError):
+                raise Stopped(problem(error, "The run's folder in the bucket cannot be written", secret)) from error
+            if error is not None:
+                raise error
+
+    async def _copy(self, namespace: str, action: CopySnapshot) -> None:
+        """A large snapshot takes longer than a pass may: until it is there the run waits, and says how far it is."""
+        copy = Copy(action.digest, SecretRef(namespace, action.from_secret), SecretRef(namespace, action.to_secret))
+        try:
+            under_way = await self._copies.ask(copy)
+        except CopyFailed as failed:
+            what = "The snapshot cannot be brought into the run's bucket"
+            raise Stopped(problem(failed.error, what, failed.secret)) from failed
+        if under_way:
+            raise Stopped(Problem(Reason.FETCHING, f"The snapshot is brought into the run's bucket: {under_way}."))
+
+    async def _create(self, body: dict[str, Any], namespace: str) -> None:
+        name = body["metadata"]["name"]
+        try:
+            await self._api.create(Resource.JOBS, namespace, body)
+            log.info("made Job %s", name)
+        except AlreadyExists:
+            log.info("Job %s is there already", name)
+        except (Refused, Forbidden) as error:
+            quota = isinstance(error, Forbidden) and error.quota
+            reason = Reason.QUOTA_EXCEEDED if quota else Reason.ADMISSION_REFUSED
+            raise Stopped(Problem(reason, f"The cluster does not take Job {name}: {error.message}")) from error
+        except Unavailable as error:
+            if not error.webhook:
+                raise
+            text = f"The cluster does not take Job {name}: {error.message}"
+            raise Stopped(Problem(Reason.ADMISSION_REFUSED, text)) from error
+
+    async def _delete(self, owner: Owner, action: DeleteJob) -> None:
+        """Only a Job that itself tells whose it is. Of a pod's Job we know by the pod, whose maker may have written any
+        name there, and who may make pods may not delete others' Jobs by our hand."""
+        try:
+            job = job_view(await self._api.get(Resource.JOBS, owner.namespace, action.name))
+            if not job.says_it_is_of(owner.uid):
+                log.warning("Job %s is not of %s: it stays", action.name, owner.key)
+                return
+            log.info("deleting Job %s: %s", action.name, action.reason)
+            await self._api.delete(Resource.JOBS, owner.namespace, action.name, uid=action.uid)
+        except (NotFound, Conflict):
+            log.debug("Job %s is gone already", action.name)
+
+    async def _release(self, namespace: str, action: ReleaseJob) -> None:
+        """Best effort: a Job that keeps its label only costs the watch something."""
+        patch = {
+            "metadata": {"uid": action.uid, "labels": {WATCH_LABEL: None}},
+            "spec": {"ttlSecondsAfterFinished": action.ttl_seconds},
+        }
+        try:
+            await self._api.patch(Resource.JOBS, namespace, action.name, patch)
+        except (NotFound, Conflict, Refused, Forbidden) as error:
+            log.debug("Job %s keeps its label: %s", action.name, error)
+
+
+def _write(objects: Sequence[PutObject], store: Store) -> None:
+    for each in objects:
+        store.put_bytes(each.key, each.body)

@@ -1,0 +1,258 @@
+"""Looking at a run's bucket: bounded, and no more often than it is worth."""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import islice
+from statistics import median
+from typing import Final, TypeVar
+
+from pydantic import ValidationError
+
+from sdg_operator.clients.protocols import ObjectStores, SecretRef
+from sdg_operator.reconcile.leaves import digest
+from sdg_operator.reconcile.reasons import Reason, refusal_of_store
+from sdg_operator.reconcile.snapshot import Ledger, Look, Problem, Signal
+from sdg_operator.storage.layout import RunLayout
+from sdg_operator.storage.leaf_data import absent_samples
+from sdg_operator.storage.ledger import with_data
+from sdg_operator.storage.records import LeafRecord, Manifest, RunInputs, ShardProgress
+from sdg_operator.storage.store import (
+    ObjectInfo,
+    ObjectNotFound,
+    ObjectTooLarge,
+    StorageError,
+    StorageUnavailable,
+    Store,
+)
+
+_RECORD_BYTES: Final = 64 * 1024
+_PROGRESS_BYTES: Final = 16 * 1024
+_DOCUMENT_BYTES: Final = 64 * 1024 * 1024
+_MAX_RECORDS: Final = 100_000
+_MAX_SHARDS: Final = 64
+_FEW: Final = 8
+_READ_SECONDS: Final = 30.0
+"""A look reads new records for no longer, well within the bound on a dealing with a store."""
+_PATIENCE_SECONDS: Final = 120.0
+_PATIENCE_INTERVALS: Final = 10
+_INTERVALS_KEPT: Final = 21
+LOST_SECONDS: Final = 600.0
+"""How long frozen inputs may be gone: somebody may put them back, or a Secret name another bucket by mistake."""
+
+FoundT = TypeVar("FoundT")
+
+
+def problem(error: StorageError, what: str, secret: SecretRef) -> Problem:
+    """Word a refusal or silence of the store that a Secret leads to, for the user."""
+    unavailable = isinstance(error, StorageUnavailable)
+    reason = Reason.STORAGE_UNAVAILABLE if unavailable else refusal_of_store(error.reason)
+    where = "" if secret.name in error.message else f" (Secret {secret.name})"
+    return Problem(reason, f"{what}{where}: {error.message}")
+
+
+async def look_in(
+    stores: ObjectStores, secret: SecretRef, work: Callable[[Store], Look[FoundT]], what: str
+) -> Look[FoundT]:
+    """Look into a Secret's bucket; what the store refuses or cannot do now becomes a problem for the user."""
+    try:
+        return await stores.run(secret, work)
+    except StorageError as error:
+        return Look(problem=problem(error, what, secret))
+
+
+@dataclass(slots=True)
+class Memory:
+    """What is remembered of one run between passes. Losing it costs reads, never truth."""
+
+    records: dict[str, LeafRecord] = field(default_factory=dict)
+    """Key → record; a record never changes."""
+    faulty: dict[str, str] = field(default_factory=dict)
+    """Key of what is no record → its ETag: it is not read again until it changes."""
+    absent: set[str] = field(default_factory=set)
+    """Keys of samples that records name and that were not there when they were last looked for."""
+    absent_for: int | None = None
+    """The attempt in which they were last looked for; None for never."""
+    ledger: Look[Ledger] = field(default_factory=Look)
+    read_at: float = 0.0
+    """Monotonic time of the latest read; 0 for never."""
+    fingerprint: object = None
+    last_signal: datetime | None = None
+    last_signal_mono: float = 0.0
+    lost_since: float | None = None
+    """Monotonic time at which something frozen was first found lost."""
+    intervals: list[float] = field(default_factory=list)
+
+    def note(self, fingerprint: object, now: datetime, mono: float) -> Signal:
+        """Take in what was seen: anything new is a sign of life."""
+        if self.last_signal is None or fingerprint != self.fingerprint:
+            if self.last_signal is not None:
+                self.intervals = [*self.intervals, mono - self.last_signal_mono][-_INTERVALS_KEPT:]
+            self.fingerprint, self.last_signal, self.last_signal_mono = fingerprint, now, mono
+        usual = median(self.intervals) if self.intervals else 0.0
+        return Signal(self.last_signal, max(_PATIENCE_SECONDS, _PATIENCE_INTERVALS * usual))
+
+    def judge(self, trouble: Problem | None, mono: float) -> Problem | None:
+        """What was frozen and is lost is waited for, but not for ever."""
+        if trouble is None or trouble.reason is not Reason.INPUTS_LOST:
+            self.lost_since = None
+            return trouble
+        self.lost_since = mono if self.lost_since is None else self.lost_since
+        if mono - self.lost_since >= LOST_SECONDS:
+            text = f"{trouble.message} It was not put back within {LOST_SECONDS:.0f} s."
+            return replace(trouble, message=text, final=True)
+        return replace(
+            trouble, message=f"{trouble.message} The run ends unless it is put back within {LOST_SECONDS:.0f} s."
+        )
+
+
+def look_at_ledger(store: Store, layout: RunLayout, memory: Memory, attempt: int, *, deciding: bool) -> Look[Ledger]:
+    """Read what the bucket says of a run that generates: its records, and the progress of this attempt.
+
+    A record counts while its samples are there. They are looked for at the first look at an attempt and when it is
+    decided what follows (`deciding`), not every few seconds while pods are at work: listing them takes as many calls
+    as listing the records.
+    """
+    keys: set[str] = set()
+    until: float | None = None
+    for info in islice(store.list(layout.leaf_records), _MAX_RECORDS):
+        keys.add(info.key)
+        if info.key in memory.records or memory.faulty.get(info.key) == info.etag:
+            continue
+        now = time.monotonic()
+        until = until or now + _READ_SECONDS
+        if now > until:
+            # Thousands of records of a distant store: the next look goes on from here.
+            text = f"The store is slow: {len(memory.records)} records of finished leaves have been read so far."
+            return Look(problem=Problem(Reason.STORAGE_UNAVAILABLE, text))
+        _remember(store, info, memory)
+    known = {key: record for key, record in memory.records.items() if key in keys}
+    memory.records = known
+    if deciding or memory.absent_for != attempt:
+        memory.absent, memory.absent_for = absent_samples(store, known.values()), attempt
+    counting = with_data(known.values(), memory.absent)
+    return Look(Ledger(counting, tuple(_progress(store, layout, attempt))))
+
+
+def _remember(store: Store, info: ObjectInfo, memory: Memory) -> None:
+    try:
+        memory.records[info.key] = LeafRecord.model_validate_json(store.get_bytes(info.key, _RECORD_BYTES))
+    except (ValidationError, ObjectTooLarge):
+        memory.faulty[info.key] = info.etag  # not a record of ours: it counts as absent, so its leaf is made again
+    except ObjectNotFound:
+        return
+
+
+def _progress(store: Store, layout: RunLayout, attempt: int) -> Iterable[ShardProgress]:
+    prefix = layout.progress(attempt, 0).removesuffix("0.json")
+    for number, info in enumerate(store.list(prefix)):
+        if number >= _MAX_SHARDS:
+            return
+        try:
+            yield ShardProgress.model_validate_json(store.get_bytes(info.key, _PROGRESS_BYTES))
+        except (ValidationError, ObjectNotFound, ObjectTooLarge):
+            continue  # being rewritten, or not ours: the next look will tell
+
+
+def look_at_result(store: Store, layout: RunLayout) -> Look[Ledger]:
+    """Read what the bucket says of a run that mixes: its manifest, and whether the files are there that it names.
+
+    The records do not matter any more: the choice of samples is frozen.
+    """
+    try:
+        body = store.get_bytes(layout.manifest, _DOCUMENT_BYTES)
+        manifest = Manifest.model_validate_json(body)
+    except ObjectNotFound:
+        return Look(Ledger())
+    except (ValidationError, ObjectTooLarge):
+        return Look(Ledger(manifest_fault="manifest.json is not a manifest."))
+    return Look(Ledger(manifest=manifest, manifest_digest=digest(body), manifest_fault=_fault(store, layout, manifest)))
+
+
+def _fault(store: Store, layout: RunLayout, manifest: Manifest) -> str | None:
+    sizes = _sizes(store, layout, manifest)
+    for file in manifest.files:
+        size = sizes.get(file.path)
+        if size is None:
+            return f"{file.path} is named by the manifest and not in the bucket."
+        if size != file.size:
+            return f"{file.path} has {size} bytes, and {file.size} by the manifest."
+    return None
+
+
+def _sizes(store: Store, layout: RunLayout, manifest: Manifest) -> dict[str, int]:
+    """What is there of a manifest's files. A page of a listing tells of a thousand, so only few are asked for singly;
+    the run's own folder is never listed, for it holds all that pods wrote."""
+    folders: dict[str, list[str]] = {}
+    for file in manifest.files:
+        folders.setdefault(file.path.rpartition("/")[0], []).append(file.path)
+    found: dict[str, int] = {}
+    for folder, paths in folders.items():
+        if folder and len(paths) > _FEW:
+            root = layout.file("")
+            listed = islice(store.list(layout.file(f"{folder}/")), _MAX_RECORDS)
+            found |= {info.key.removeprefix(root): info.size for info in listed}
+        else:
+            found |= {path: info.size for path in paths if (info := store.head(layout.file(path)))}
+    return found
+
+
+@dataclass(slots=True)
+class FrozenCache:
+    """Frozen inputs and mix plans by their digest: the same digest always means the same content."""
+
+    max_leaves: int = 40_000
+    """Bound on the leaves of all inputs together, at about a KiB each. Too few, and each pass reads its inputs anew."""
+    inputs: OrderedDict[str, RunInputs] = field(default_factory=OrderedDict)
+    leaves: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    """Stores are looked into from several threads."""
+
+    def known(self, digest_: str) -> RunInputs | None:
+        """The inputs with this digest, where they are remembered: a pass that has them need not wait for the store."""
+        with self.lock:
+            if (found := self.inputs.get(digest_)) is not None:
+                self.inputs.move_to_end(digest_)
+            return found
+
+    def look_at_inputs(self, store: Store, layout: RunLayout, digest_: str) -> Look[RunInputs]:
+        """Read the frozen inputs and check them against the digest in the status."""
+        if known := self.known(digest_):
+            return Look(known)
+        body = look_at_frozen(store, layout, digest_)
+        if body.found is None:
+            return Look(problem=body.problem)
+        read = RunInputs.model_validate_json(body.found)
+        with self.lock:
+            if digest_ not in self.inputs:
+                self.leaves += len(read.leaves)
+            self.inputs[digest_] = read
+            while self.leaves > self.max_leaves and len(self.inputs) > 1:
+                _, old = self.inputs.popitem(last=False)
+                self.leaves -= len(old.leaves)
+        return Look(read)
+
+
+def look_at_frozen(store: Store, layout: RunLayout, digest_: str) -> Look[bytes]:
+    """Read what was frozen under a digest; what does not have that digest counts as lost."""
+    key = layout.frozen(digest_)
+    try:
+        body = store.get_bytes(key, _DOCUMENT_BYTES)
+    except ObjectTooLarge:
+        return Look(problem=Problem(Reason.INPUTS_LOST, f"{key} was changed."))
+    except ObjectNotFound:
+        return Look(problem=Problem(Reason.INPUTS_LOST, f"{key} is gone from the bucket."))
+    if digest(body) != digest_:
+        return Look(problem=Problem(Reason.INPUTS_LOST, f"{key} was changed."))
+    return Look(body)
+
+
+def look_at_size(store: Store, key: str) -> Look[int]:
+    """Size of a user's object in bytes."""
+    info = store.head(key)
+    if info is None:
+        return Look(problem=Problem(Reason.SOURCE_NOT_FOUND, f"There is no object {key} in the bucket."))
+    return Look(info.size)

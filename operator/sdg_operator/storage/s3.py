@@ -1,0 +1,346 @@
+"""A bucket of any S3-compatible store, through boto3."""
+
+import hashlib
+import tempfile
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import boto3
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError
+
+from sdg_operator.storage.s3_errors import FAILURES, host, translate
+from sdg_operator.storage.store import ObjectInfo, ObjectNotFound, ObjectTooLarge, StorageError, StorageRefused
+
+if TYPE_CHECKING:
+    from botocore.response import StreamingBody
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CompletedMultipartUploadTypeDef
+
+T = TypeVar("T")
+
+CA_KEYS = ("ca.crt", "AWS_CA_BUNDLE")
+_REQUIRED = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_S3_BUCKET")
+
+
+@dataclass(frozen=True, slots=True)
+class S3Settings:
+    """A storage Secret: the data-connection keys of OpenShift AI and Open Data Hub."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
+    bucket: str
+    endpoint: str | None = None
+    region: str | None = None
+    session_token: str | None = field(default=None, repr=False)
+    ca_bundle: str | None = None
+    """PEM text."""
+
+    @classmethod
+    def from_secret(cls, data: Mapping[str, str]) -> "S3Settings":
+        """Read the keys of a Secret; raises `StorageRefused` (SecretKeyMissing) that names what is absent."""
+        values = {key: value.strip() for key, value in data.items()}
+        if missing := [key for key in _REQUIRED if not values.get(key)]:
+            raise StorageRefused("SecretKeyMissing", f"the storage Secret has no {' and no '.join(missing)}")
+        return cls(
+            access_key=values["AWS_ACCESS_KEY_ID"],
+            secret_key=values["AWS_SECRET_ACCESS_KEY"],
+            bucket=values["AWS_S3_BUCKET"],
+            endpoint=values.get("AWS_S3_ENDPOINT") or None,
+            region=values.get("AWS_DEFAULT_REGION") or None,
+            session_token=values.get("AWS_SESSION_TOKEN") or None,
+            ca_bundle=next((values[key] for key in CA_KEYS if values.get(key)), None),
+        )
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> "S3Settings":
+        """Read a Secret that is mounted as files."""
+        keys = (*_REQUIRED, "AWS_S3_ENDPOINT", "AWS_DEFAULT_REGION", "AWS_SESSION_TOKEN", *CA_KEYS)
+        return cls.from_secret(
+            {key: (folder / key).read_text(errors="replace") for key in keys if (folder / key).is_file()}
+        )
+
+
+_SESSION_LOCK = threading.Lock()
+
+
+@cache
+def _session() -> boto3.session.Session:
+    """One for all clients: with a session of its own each would read, and keep, 13 MB of descriptions of S3."""
+    return boto3.session.Session()
+
+
+class S3Store:
+    """One bucket. Thread-safe; holds a client and its bounded pool of connections.
+
+    `reload` gives the settings anew after the store refused them, so that rotated credentials are taken up.
+    """
+
+    def __init__(
+        self,
+        settings: S3Settings,
+        *,
+        timeout_seconds: float = 30,
+        attempts: int = 4,
+        threads: int = 8,
+        reload: Callable[[], S3Settings] | None = None,
+        ca_folder: Path | None = None,
+        prepare: Callable[["S3Client"], None] = lambda _: None,
+    ) -> None:
+        """`prepare` is given each client before its first call."""
+        self._settings = settings
+        self._reload = reload
+        self._ca_folder = ca_folder
+        self._prepare = prepare
+        self._lock = threading.Lock()
+        self._config = Config(
+            connect_timeout=min(timeout_seconds, 10),
+            read_timeout=timeout_seconds,
+            retries={"mode": "standard", "total_max_attempts": attempts},
+            max_pool_connections=threads,
+            signature_version="s3v4",
+            # Bodies are guarded by the sha256 in the signature, which every store checks. boto3's own default, trailing
+            # checksums in "aws-chunked" bodies, is refused by stores older than 2025.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            s3={"addressing_style": "path" if settings.endpoint else "auto"},
+        )
+        self._transfer = TransferConfig(max_concurrency=threads, multipart_chunksize=16 * 2**20)
+        self._client = self._connect(settings)
+
+    @classmethod
+    def from_folder(cls, folder: Path, *, ca_folder: Path | None = None, timeout_seconds: float = 30) -> "S3Store":
+        """A store whose Secret is mounted at `folder`; its files are read again when the store refuses them."""
+
+        def load() -> S3Settings:
+            return S3Settings.from_folder(folder)
+
+        return cls(load(), reload=load, ca_folder=ca_folder, timeout_seconds=timeout_seconds)
+
+    @property
+    def bucket(self) -> str:
+        return self._settings.bucket
+
+    def close(self) -> None:
+        """Close the connections that are kept for later calls."""
+        self._client.close()
+
+    def put_bytes(self, key: str, body: bytes) -> None:
+        self._call("write", key, lambda s3: s3.put_object(Bucket=self.bucket, Key=key, Body=body))
+
+    def put_file(self, key: str, path: Path) -> None:
+        self._call("write", key, lambda s3: s3.upload_file(str(path), self.bucket, key, Config=self._transfer))
+
+    def get_bytes(self, key: str, max_bytes: int) -> bytes:
+        def read(s3: "S3Client") -> bytes:
+            answer = s3.get_object(Bucket=self.bucket, Key=key)
+            # Not `with answer["Body"]`: that gives the raw stream, without boto3's check that all has arrived.
+            with closing(answer["Body"]) as body:
+                # A store need not tell a length, nor the truth about it.
+                size = answer.get("ContentLength", 0)
+                content = b"" if size > max_bytes else _read(body, max_bytes + 1)
+            if max(size, len(content)) > max_bytes:
+                raise ObjectTooLarge(key, max(size, len(content)), max_bytes)
+            return content
+
+        return self._call("read", key, read)
+
+    def get_start(self, key: str, length: int) -> bytes:
+        def read(s3: "S3Client") -> bytes:
+            # Bounded by what is read, not by a Range: an empty object has none, and a store may ignore it.
+            with closing(s3.get_object(Bucket=self.bucket, Key=key)["Body"]) as body:
+                return _read(body, length)
+
+        return self._call("read", key, read)
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        wanted = f"bytes={start}-{start + length - 1}"
+
+        def read(s3: "S3Client") -> bytes:
+            with closing(s3.get_object(Bucket=self.bucket, Key=key, Range=wanted)["Body"]) as body:
+                return _read(body, length)
+
+        return self._call("read", key, read)
+
+    def begin_upload(self, key: str) -> str:
+        return self._call("write", key, lambda s3: s3.create_multipart_upload(Bucket=self.bucket, Key=key))["UploadId"]
+
+    def put_part(self, key: str, upload: str, number: int, body: bytes) -> str:
+        def write(s3: "S3Client") -> str:
+            return s3.upload_part(Bucket=self.bucket, Key=key, UploadId=upload, PartNumber=number, Body=body)["ETag"]
+
+        return self._call("write", key, write)
+
+    def finish_upload(self, key: str, upload: str, parts: Sequence[str]) -> None:
+        whole: CompletedMultipartUploadTypeDef = {
+            "Parts": [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(parts, start=1)]
+        }
+
+        def finish(s3: "S3Client") -> None:
+            s3.complete_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload, MultipartUpload=whole)
+
+        self._call("write", key, finish)
+
+    def drop_upload(self, key: str, upload: str) -> None:
+        self._call("delete", key, lambda s3: s3.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload))
+
+    def get_file(self, key: str, path: Path, max_bytes: int | None = None) -> None:
+        if max_bytes is not None:
+            info = self.head(key)
+            if info is None:
+                raise ObjectNotFound(key)
+            if info.size > max_bytes:
+                raise ObjectTooLarge(key, info.size, max_bytes)
+        part = path.with_name(path.name + ".part")
+        self._call("read", key, lambda s3: s3.download_file(self.bucket, key, str(part), Config=self._transfer))
+        part.replace(path)
+
+    def head(self, key: str) -> ObjectInfo | None:
+        def look(s3: "S3Client") -> ObjectInfo:
+            answer = s3.head_object(Bucket=self.bucket, Key=key)
+            return ObjectInfo(key, answer["ContentLength"], answer.get("ETag", "").strip('"'))
+
+        try:
+            return self._call("look at", key, look)
+        except StorageRefused as refused:
+            self._ask_why(key, refused)
+            return None
+
+    def _ask_why(self, key: str, refused: StorageRefused) -> None:
+        """Raise the reason of a refusal by asking again by GET: the answer to a HEAD has no body, and so cannot tell an
+        absent bucket from an absent object, nor a wrong key from one without rights. Return for an absent object."""
+        try:
+            self._call("look at", key, lambda s3: s3.get_object(Bucket=self.bucket, Key=key)["Body"].close())
+        except ObjectNotFound:
+            return
+        if not isinstance(refused, ObjectNotFound):  # else it was written just now
+            raise refused
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        start: dict[str, str] = {}
+        while True:
+            page = self._call(
+                "list",
+                prefix,
+                lambda s3, start=start: s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix, **start),  # type: ignore[misc]
+            )
+            if "IsTruncated" not in page:
+                # boto3 reads any XML, also a proxy's page, as a listing without objects.
+                raise StorageRefused(
+                    "InvalidSettings",
+                    f"could not list {prefix!r}: {host(self._settings.endpoint)} does not "
+                    "answer as S3 does; check AWS_S3_ENDPOINT and the proxy settings",
+                )
+            for item in page.get("Contents", ()):
+                yield ObjectInfo(item["Key"], item["Size"], item.get("ETag", "").strip('"'))
+            if not page.get("IsTruncated") or not page.get("NextContinuationToken"):
+                return
+            start = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def delete(self, key: str) -> None:
+        self._call("delete", key, lambda s3: s3.delete_object(Bucket=self.bucket, Key=key))
+
+    def _call(self, verb: str, key: str, call: Callable[["S3Client"], T]) -> T:
+        client = self._client
+        try:
+            return self._once(verb, key, call, client)
+        except ObjectNotFound:
+            raise
+        except StorageRefused:
+            fresh = self._refreshed(client)
+            if fresh is None:
+                raise
+            return self._once(verb, key, call, fresh)
+
+    def _once(self, verb: str, key: str, call: Callable[["S3Client"], T], client: "S3Client") -> T:
+        try:
+            return call(client)
+        except FAILURES as error:
+            what = f"could not {verb} {key!r} in bucket {self.bucket!r}"
+            raise translate(what, key, error, self._settings.endpoint) from error
+
+    def _refreshed(self, refused: "S3Client") -> "S3Client | None":
+        """A client with changed credentials, or None if nothing has changed since `refused` was made."""
+        if self._reload is None:
+            return None
+        with self._lock:
+            if self._client is not refused:
+                return self._client
+            try:
+                settings = self._reload()
+            except OSError:  # the kubelet is swapping the files at this very moment
+                return None
+            if settings == self._settings:
+                return None
+            self._settings = settings
+            self._client = self._connect(settings)
+            return self._client
+
+    def _connect(self, settings: S3Settings) -> "S3Client":
+        # None leaves it to the environment: AWS_CA_BUNDLE, else the public authorities.
+        verify = self._ca_file(settings.ca_bundle) if settings.ca_bundle else None
+        try:
+            with _SESSION_LOCK:  # clients may be shared by threads, the making of one may not
+                client = _session().client(
+                    "s3",
+                    endpoint_url=settings.endpoint,
+                    region_name=settings.region or "us-east-1",
+                    # Given here they keep out what the environment may have.
+                    aws_access_key_id=settings.access_key,
+                    aws_secret_access_key=settings.secret_key,
+                    aws_session_token=settings.session_token,
+                    config=self._config,
+                    verify=verify,
+                )
+        except (ValueError, BotoCoreError) as error:
+            raise StorageRefused(
+                "InvalidSettings",
+                f"cannot use endpoint {host(settings.endpoint)!r} in region {settings.region or ''!r}: AWS_S3_ENDPOINT "
+                "is https://HOST[:PORT], AWS_DEFAULT_REGION a name like us-east-1",
+            ) from error
+        self._prepare(client)
+        return client
+
+    def _ca_file(self, bundle: str) -> str:
+        # Named by its content: several stores may share a folder.
+        name = f"storage-ca-{hashlib.sha256(bundle.encode()).hexdigest()[:16]}.pem"
+        file = (self._ca_folder or Path(tempfile.gettempdir())) / name
+        file.write_text(bundle + "\n")
+        return str(file)
+
+
+def _read(body: "StreamingBody", limit: int) -> bytes:
+    """Read to the end or to `limit`. Only a read at the end makes boto3 notice that an answer was cut off."""
+    content = bytearray()
+    while len(content) < limit and (block := body.read(limit - len(content))):
+        content += block
+    return bytes(content)
+
+
+def probe(store: S3Store, prefix: str) -> None:
+    """Write, read, list and delete a small object below `prefix`; raises `StorageError` that names what is refused."""
+    # Of its own: two probes of one bucket must not delete each other's.
+    key = f"{prefix.rstrip('/')}/.probe-{uuid.uuid4().hex}"
+    store.put_bytes(key, b"probe\n")
+    try:
+        store.get_bytes(key, 64)
+        if not any(info.key == key for info in store.list(key)):
+            raise StorageRefused("Refused", f"bucket {store.bucket!r} does not list an object that was just written")
+    except StorageError:
+        _try_to_delete(store, key)
+        raise
+    store.delete(key)
+
+
+def _try_to_delete(store: S3Store, key: str) -> None:
+    try:
+        store.delete(key)
+    except StorageError:
+        return  # what is refused already is told

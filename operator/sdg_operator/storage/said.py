@@ -1,0 +1,115 @@
+"""What an engine says, made fit for the ledger: files of a neighbour that is not trusted in, records out.
+
+Texts are cut and printable, numbers are bounded, and leaves are the run's own: what is written from them is read by
+the operator, which bounds what it reads.
+"""
+
+import json
+import re
+from collections.abc import Collection
+from pathlib import Path
+from typing import Final, Literal
+
+from sdg_operator.engine.contract import LeafResult, Progress
+from sdg_operator.storage.records import FileRef, LeafInput, LeafRecord, ShardProgress, Tokens
+from sdg_operator.storage.workfolder import Untrusted
+
+CHECKPOINT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,120}\.jsonl")
+LOG_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}\.log")
+MAX_LINE_BYTES: Final = 32 * 2**20
+_REASON_CHARACTERS: Final = 100
+_MESSAGE_CHARACTERS: Final = 2000
+_MAX_NUMBER: Final = 2**53
+"""The largest count that every JSON reader keeps exactly."""
+
+
+def leaf_result(said: bytes, leaf: LeafInput) -> LeafResult:
+    """Read ``leaf.json``; raises ValidationError, and `Untrusted` if it is about something else."""
+    result = LeafResult.model_validate_json(said)
+    if result.leaf != leaf.id or result.input_digest != leaf.input_digest:
+        raise Untrusted(f"leaf.json of {leaf.id} is about another leaf or other inputs")
+    return result
+
+
+def leaf_record(leaf: LeafInput, result: LeafResult, data: FileRef | str | None, attempt: int, pod: str) -> LeafRecord:
+    """The record of a leaf. `data` is where its samples are; a text says what is wrong with them."""
+    reason, message = result.reason, result.message
+    outcome: Literal["done", "failed"] = "done" if isinstance(data, FileRef) else "failed"
+    if isinstance(data, str):
+        reason, message = "InvalidSamples", f"the engine says that the leaf is done, but {data}"
+    return LeafRecord(
+        leaf=leaf.id,
+        input_digest=leaf.input_digest,
+        attempt=attempt,
+        pod=pod,
+        outcome=outcome,
+        samples=data.lines if isinstance(data, FileRef) else 0,
+        expected_samples=leaf.expected_samples,
+        tokens=_tokens(result.tokens),
+        data=data if isinstance(data, FileRef) else None,
+        reason=_text(reason, _REASON_CHARACTERS),
+        message=_text(message, _MESSAGE_CHARACTERS),
+    )
+
+
+def shard_progress(said: bytes, paths: Collection[str], attempt: int, shard: int, pod: str) -> ShardProgress:
+    """Read ``progress.json``; raises ValidationError."""
+    progress = Progress.model_validate_json(said)
+    return ShardProgress(
+        attempt=attempt,
+        shard=shard,
+        pod=pod,
+        phase=_text(progress.phase, _REASON_CHARACTERS) or "",
+        leaf=progress.leaf if progress.leaf in paths else None,
+        leaf_samples=_number(progress.leaf_samples),
+        leaf_expected=_number(progress.leaf_expected),
+        samples=_number(progress.samples),
+        expected=_number(progress.expected),
+        leaves_done=min(_number(progress.leaves_done), len(paths)),
+        leaves_total=min(_number(progress.leaves_total), len(paths)),
+        tokens=_tokens(progress.tokens),
+        seconds_left=None if progress.seconds_left is None else _number(progress.seconds_left),
+        sequence=_number(progress.sequence),
+    )
+
+
+def first_fault(path: Path, *, objects: bool = True) -> str | None:
+    """What is wrong with a file of samples: each line is a JSON object and ends with a newline.
+
+    Lines of a checkpoint may be any JSON (`objects` False): only its engine reads it.
+    """
+    number = 0
+    with path.open("rb") as file:
+        while line := file.readline(MAX_LINE_BYTES):
+            number += 1
+            if fault := _fault_in(line, objects):
+                return f"line {number} {fault}"
+    return None if number else "it is empty"
+
+
+def _fault_in(line: bytes, objects: bool) -> str | None:
+    if not line.endswith(b"\n"):
+        return "is cut off" if len(line) < MAX_LINE_BYTES else f"has more than {MAX_LINE_BYTES} bytes"
+    try:
+        row = json.loads(line.decode())
+    except UnicodeDecodeError:
+        return "is not UTF-8"
+    except (ValueError, RecursionError):
+        return "is not JSON"
+    return "is not a JSON object" if objects and not isinstance(row, dict) else None
+
+
+def _tokens(tokens: Tokens) -> Tokens:
+    return Tokens(prompt=_number(tokens.prompt), completion=_number(tokens.completion))
+
+
+def _number(value: int) -> int:
+    return min(max(value, 0), _MAX_NUMBER)
+
+
+def _text(value: str | None, limit: int) -> str | None:
+    """One printable line."""
+    if value is None:
+        return None
+    line = "".join(letter if letter.isprintable() else " " for letter in value[:limit])
+    return line if len(value) <= limit else f"{line[:-1]}…"

@@ -1,0 +1,241 @@
+"""Fetches the documents that knowledge leaves name, each repository and commit once."""
+
+import hashlib
+import re
+import shutil
+from codecs import getincrementaldecoder
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from sdg_operator.taxonomy.check import Leaf
+from sdg_operator.taxonomy.errors import CheckError
+from sdg_operator.taxonomy.patterns import matches, refusal
+from sdg_operator.taxonomy.qna import DocumentSource
+from sdg_operator.taxonomy.report import Problem, Reason
+from sdg_operator.taxonomy.report import Repository as RepositoryReport
+from sdg_operator.taxonomy.repository import Access, Entry, Repository
+from sdg_operator.taxonomy.snapshot import DocumentFile
+
+_KINDS: Final = frozenset({".md", ".pdf"})
+"""What InstructLab takes of what a pattern matches."""
+_CHUNK: Final = 1 << 16
+_AT_ONCE: Final = 1_000
+"""Paths that are compared with a pattern between two looks at the clock."""
+_LFS: Final = b"version https://git-lfs"
+_PDF: Final = (
+    "the documents are PDF files, which the default engine reads only where its image has the extra pdf; "
+    "Markdown is read everywhere"
+)
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+@dataclass(slots=True)
+class Gathered:
+    """Documents by leaf id, and what is wrong."""
+
+    documents: dict[str, tuple[DocumentFile, ...]] = field(default_factory=dict)
+    repositories: list[RepositoryReport] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+    reasons: list[Reason] = field(default_factory=list)
+    retriable: bool = True
+    external: bool = False
+    """Something is wrong with a repository, not only with what the taxonomy says of it."""
+
+    @property
+    def reason(self) -> Reason:
+        """The gravest: what could not be fetched comes before what was not found in it."""
+        order: tuple[Reason, ...] = ("SecretIncomplete", "CloneFailed", "TooLarge", "TimedOut", "DocumentsNotFound")
+        return next((reason for reason in order if reason in self.reasons), "InvalidTaxonomy")
+
+
+def gather(leaves: Iterable[Leaf], access: Access) -> Gathered:
+    """Fetch the documents of every leaf that names some.
+
+    What is wrong with one leaf's documents does not keep the others' from being looked at. Raises `CheckError` with
+    reason TooLarge or TimedOut when a limit on the whole is reached.
+    """
+    work = _Gathering(access)
+    by_repository: dict[tuple[str, str], list[tuple[Leaf, DocumentSource]]] = {}
+    for leaf in leaves:
+        if leaf.qna.document:
+            key = (leaf.qna.document.repo, leaf.qna.document.commit)
+            by_repository.setdefault(key, []).append((leaf, leaf.qna.document))
+    for users in by_repository.values():
+        access.deadline.left()
+        work.take(users)
+    return work.result
+
+
+class _Gathering:
+    def __init__(self, access: Access) -> None:
+        self.result = Gathered()
+        self._access = access
+        self._bytes = 0
+        self._files = 0
+
+    def take(self, users: list[tuple[Leaf, DocumentSource]]) -> None:
+        """Fetch one repository at one commit, for all leaves that use it."""
+        _, source = users[0]
+        folder = self._access.work / "repository"
+        try:
+            repository = Repository(source.repo, self._access, folder)
+            commit = repository.fetch(source.commit)
+            entries = list(repository.entries(commit))
+            for leaf, one in users:
+                self._take_leaf(leaf, one, repository, entries)
+        except CheckError as error:
+            if error.reason not in {"CloneFailed", "SecretIncomplete", "TooLarge", "TimedOut"}:
+                raise
+            for leaf, one in users:
+                self._refuse(leaf, one, "repo", error)
+            return
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        ids = tuple(leaf.id for leaf, _ in users)
+        report = RepositoryReport(url=str(repository.url), asked=source.commit, commit=commit, leaves=ids)
+        self.result.repositories.append(report)
+
+    def _take_leaf(self, leaf: Leaf, source: DocumentSource, repository: Repository, entries: list[Entry]) -> None:
+        try:
+            chosen = self._choose(leaf, source, entries)
+        except _PatternError as error:
+            self._refuse(leaf, source, error.field, error.cause, external=error.external)
+            return
+        target = self._access.work / "documents" / leaf.id
+        target.mkdir(parents=True, exist_ok=True)
+        names = _names([entry.path for entry in chosen])
+        files = []
+        with repository.reader() as read:
+            for entry, name in zip(chosen, names, strict=True):
+                self._count(entry)
+                files.append(_write(entry, target / name, read))
+                if why := _unreadable(files[-1]):
+                    self._refuse(leaf, source, "patterns.0", CheckError("InvalidTaxonomy", f"{entry.path!r} {why}"))
+                    return
+        self.result.documents[leaf.id] = tuple(files)
+
+    def _choose(self, leaf: Leaf, source: DocumentSource, entries: list[Entry]) -> list[Entry]:
+        chosen: dict[str, Entry] = {}
+        misses: list[tuple[int, str]] = []
+        for number, pattern in enumerate(source.patterns):
+            if why := refusal(pattern):
+                raise _PatternError(number, "InvalidTaxonomy", f"the pattern {pattern[:100]!r} {why}", external=False)
+            found = self._matching(pattern, entries)
+            if link := next((entry.path for entry in found if entry.is_link), None):
+                message = f"{link!r} is a symbolic link, and links are not followed; name the file itself"
+                raise _PatternError(number, "InvalidTaxonomy", message)
+            usable = {entry.path: entry for entry in found if entry.is_file and _kind(entry.path) in _KINDS}
+            if not usable:
+                misses.append((number, _why_nothing(pattern, found, entries)))
+            chosen |= usable
+        if not chosen:
+            raise _PatternError(misses[0][0], "DocumentsNotFound", misses[0][1])
+        # InstructLab minds only when all patterns together find nothing.
+        self.result.warnings += [source.problem(leaf.qna.file, f"patterns.{number}", why) for number, why in misses]
+        if len({_kind(path) for path in chosen}) > 1:
+            message = "the patterns match Markdown and PDF files; InstructLab takes one kind a leaf: make two leaves"
+            raise _PatternError(0, "InvalidTaxonomy", message)
+        if any(_kind(path) == ".pdf" for path in chosen):
+            self.result.warnings.append(source.problem(leaf.qna.file, "patterns.0", _PDF))
+        return [chosen[path] for path in sorted(chosen)]
+
+    def _matching(self, pattern: str, entries: list[Entry]) -> list[Entry]:
+        found: list[Entry] = []
+        for number, entry in enumerate(entries):
+            if number % _AT_ONCE == 0:
+                self._access.deadline.left()
+            if matches(pattern, entry.path):
+                found.append(entry)
+        return found
+
+    def _count(self, entry: Entry) -> None:
+        limits = self._access.limits
+        self._files += 1
+        self._bytes += entry.size
+        if self._files > limits.documents:
+            raise CheckError("TooLarge", f"the leaves have more than {limits.documents} documents together")
+        if self._bytes > limits.document_bytes:
+            raise CheckError("TooLarge", f"the documents have more than {limits.document_bytes} bytes together")
+
+    def _refuse(
+        self, leaf: Leaf, source: DocumentSource, field_name: str, error: CheckError, *, external: bool = True
+    ) -> None:
+        self.result.problems.append(source.problem(leaf.qna.file, field_name, error.message))
+        self.result.reasons.append(error.reason)
+        self.result.retriable = self.result.retriable and error.retriable
+        self.result.external = self.result.external or external
+
+
+class _PatternError(Exception):
+    def __init__(self, number: int, reason: Reason, message: str, *, external: bool = True) -> None:
+        self.field = f"patterns.{number}"
+        self.external = external
+        self.cause = CheckError(reason, message)
+        super().__init__(message)
+
+
+def _kind(path: str) -> str:
+    return PurePosixPath(path).suffix.lower()
+
+
+def _why_nothing(pattern: str, found: list[Entry], entries: list[Entry]) -> str:
+    if found:
+        return (
+            f"the pattern {pattern[:100]!r} matches no Markdown (.md) or PDF file, only {found[0].path!r} and the like"
+        )
+    for entry in entries:
+        if entry.is_submodule and pattern.startswith(f"{entry.path}/"):
+            return f"the pattern {pattern[:100]!r} lies in the submodule {entry.path!r}, and those are not fetched"
+    return f"the pattern {pattern[:100]!r} matches nothing in the repository at this commit"
+
+
+def _names(paths: list[str]) -> list[str]:
+    """Names in the snapshot: the path with ``__`` for ``/``, plain characters only, each different."""
+    taken: set[str] = set()
+    names = []
+    for path in paths:
+        pure = PurePosixPath(path)
+        stem = _UNSAFE.sub("_", str(pure.with_suffix("")).replace("/", "__")).lstrip(".-") or "document"
+        name, number = f"{stem[-150:]}{pure.suffix.lower()}", 1
+        while name.casefold() in taken:
+            number += 1
+            name = f"{stem[-150:]}-{number}{pure.suffix.lower()}"
+        taken.add(name.casefold())
+        names.append(name)
+    return names
+
+
+def _write(entry: Entry, path: Path, read: Callable[[str, Callable[[bytes], object]], None]) -> DocumentFile:
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+
+        def write(piece: bytes) -> None:
+            digest.update(piece)
+            file.write(piece)
+
+        read(entry.sha, write)
+    return DocumentFile(path.name, path, entry.size, digest.hexdigest())
+
+
+def _unreadable(document: DocumentFile) -> str | None:
+    """Say why a document cannot be used; None when it can."""
+    if document.size == 0:
+        return "is empty"
+    with document.path.open("rb") as file:
+        if file.read(len(_LFS)) == _LFS:
+            return "is a Git LFS pointer, and LFS files are not fetched; keep the file in Git itself"
+        if document.path.suffix == ".pdf":
+            return None
+    decoder = getincrementaldecoder("utf-8")()
+    try:
+        with document.path.open("rb") as file:
+            while piece := file.read(_CHUNK):
+                if "\0" in decoder.decode(piece):
+                    return "has NUL characters; it is no text"
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return "is not UTF-8 text"
+    return None

@@ -1,0 +1,114 @@
+"""What is read of a source, whatever it was (archive, folder, Git): the candidate leaves, within limits."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from sdg_operator.taxonomy.errors import CheckError
+from sdg_operator.taxonomy.request import Limits
+
+SKILLS_FOLDER: Final = "compositional_skills"
+KNOWLEDGE_FOLDER: Final = "knowledge"
+TAXONOMY_FOLDERS: Final = (SKILLS_FOLDER, KNOWLEDGE_FOLDER)
+LEAF_FILE: Final = "qna.yaml"
+
+_LEAF_LIKE: Final = frozenset({"qna.yaml", "qna.yml"})
+_DRIVE: Final = re.compile(r"^[A-Za-z]:")
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_PART_BYTES: Final = 255
+
+
+@dataclass(slots=True)
+class Tree:
+    """Paths are relative, with ``/``, without ``.`` and ``..``, and valid Unicode."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    """Content of every file that is named like a leaf's (``qna.yaml``, also ``qna.yml`` and other case)."""
+    roots: set[str] = field(default_factory=set)
+    """Folders that hold a ``compositional_skills`` or ``knowledge`` folder, with a leaf in it or not."""
+    links: list[str] = field(default_factory=list)
+    submodules: list[str] = field(default_factory=list)
+
+
+class TreeBuilder:
+    """Collects a `Tree` entry by entry, and refuses what no honest taxonomy has, by name.
+
+    Raises `CheckError` with reason ArchiveRefused or TooLarge.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.tree = Tree()
+        self._limits = limits
+        self._entries = 0
+        self._bytes = 0
+
+    def folder(self, name: str) -> None:
+        self._enter(name)
+
+    def link(self, name: str) -> None:
+        """Note a symbolic link. It is never followed; whether it matters is known when the root is."""
+        path = self._enter(name)
+        if path is not None:
+            self.tree.links.append(path)
+
+    def submodule(self, name: str) -> None:
+        """Note a Git submodule. It is never fetched; whether it matters is known when the root is."""
+        path = self._enter(name)
+        if path is not None:
+            self.tree.submodules.append(path)
+
+    def file(self, name: str, size: int, read: Callable[[], bytes]) -> None:
+        """Take a regular file; `read` is called only for a candidate leaf whose `size` is within the limits."""
+        path = self._enter(name)
+        if path is None or not is_leaf_like(path):
+            return
+        if path in self.tree.files:
+            raise CheckError("ArchiveRefused", "is there twice; which of the two is meant?", file=path)
+        if size > self._limits.file_bytes:
+            raise CheckError("TooLarge", f"has {size} bytes, more than {self._limits.file_bytes}", file=path)
+        self._bytes += size
+        if self._bytes > self._limits.taxonomy_bytes:
+            raise CheckError(
+                "TooLarge",
+                f"all {LEAF_FILE} files up to here have more than {self._limits.taxonomy_bytes} bytes",
+                file=path,
+            )
+        self.tree.files[path] = read()
+
+    def _enter(self, name: str) -> str | None:
+        """Count an entry and give its clean path; None for the top itself and for names that can be no leaf's."""
+        self._entries += 1
+        if self._entries > self._limits.entries:
+            raise CheckError(
+                "TooLarge", f"more than {self._limits.entries} files and folders; is the right one packed?"
+            )
+        path = name.replace("\\", "/")  # archives made on Windows
+        if path.startswith("/") or _DRIVE.match(path):
+            raise CheckError("ArchiveRefused", "has an absolute path; pack the taxonomy's folder", file=printable(name))
+        parts = [part for part in path.split("/") if part not in {"", "."}]
+        if ".." in parts:
+            raise CheckError("ArchiveRefused", "leaves the taxonomy (..)", file=printable(name))
+        if len(parts) > self._limits.depth:
+            raise CheckError("TooLarge", f"lies more than {self._limits.depth} folders deep", file=printable(name))
+        strange = _UNPRINTABLE.search(path) or any(len(part.encode()) > _PART_BYTES for part in parts)
+        if strange:
+            if is_leaf_like(parts[-1]):
+                message = "has a folder name that is too long, not UTF-8 or has control characters; rename it"
+                raise CheckError("ArchiveRefused", message, file=printable(name))
+            return None
+        for depth, part in enumerate(parts):
+            if part in TAXONOMY_FOLDERS:
+                self.tree.roots.add("/".join(parts[:depth]))
+        return "/".join(parts) or None
+
+
+def is_leaf_like(path: str) -> bool:
+    """Tell whether a file is named as a leaf is, or nearly so."""
+    return path.rpartition("/")[2].casefold() in _LEAF_LIKE
+
+
+def printable(name: str) -> str:
+    """Name an entry in a message, however it was made; long names keep their end."""
+    text = _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", name)
+    return text if len(text) <= 300 else "…" + text[-299:]

@@ -1,0 +1,186 @@
+"""Reads YAML that nobody has vouched for: bounded in size and depth, with the place of every value."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import yaml
+
+from sdg_operator.taxonomy.report import Problem
+from sdg_operator.taxonomy.request import Limits
+from sdg_operator.taxonomy.tree import printable
+
+# libyaml is an order of magnitude faster; both loaders make the same plain values only.
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TEXT_TAG: Final = "tag:yaml.org,2002:str"
+_NUMBER_TAGS: Final = frozenset({"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"})
+_NUMBER_LENGTH: Final = 64
+
+Path = tuple[str | int, ...]
+
+
+class _Mark(Protocol):
+    """A place in the text; PyYAML's two loaders have a class each."""
+
+    line: int
+    column: int
+
+
+class YamlError(Exception):
+    """The text is not YAML that can be used; carries the place."""
+
+    def __init__(self, message: str, mark: _Mark | None = None) -> None:
+        self.message = message
+        self.line = mark.line + 1 if mark else 1
+        self.column = mark.column + 1 if mark else 1
+        super().__init__(message)
+
+    def problem(self, file: str) -> Problem:
+        return Problem(file=file, line=self.line, column=self.column, message=self.message)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A YAML document: plain Python values, and where each is written."""
+
+    value: Any
+    _root: yaml.Node | None
+
+    def place(self, path: Path, *, key: str | None = None) -> tuple[int, int]:
+        """Line and column (from 1) of the value at a path, or of a key of the mapping there."""
+        node = self._root
+        for step in path:
+            child = _child(node, step)
+            if child is None:
+                break
+            node = child
+        if key is not None and isinstance(node, yaml.MappingNode):
+            node = next((name for name, _ in node.value if name.value == key), node)
+        return (node.start_mark.line + 1, node.start_mark.column + 1) if node else (1, 1)
+
+
+def decode(data: bytes) -> str:
+    """UTF-8 text with ``\\n`` line ends, as InstructLab reads it.
+
+    Raises `YamlError` with the place of the first byte that is not text.
+    """
+    if data.startswith(b"version https://git-lfs"):
+        raise YamlError("is a Git LFS pointer, not the file itself; keep it in Git without LFS")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start)
+        column = error.start - (data.rfind(b"\n", 0, error.start) + 1)
+        problem = YamlError("is not UTF-8 text; save it as UTF-8")
+        problem.line, problem.column = line + 1, column + 1
+        raise problem from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def load(text: str, limits: Limits) -> Document:
+    """Parse one YAML document into plain values.
+
+    Raises `YamlError` for broken YAML, more than one document, aliases that blow it up, deep nesting, tags of other
+    kinds, and keys that are not text.
+    """
+    try:
+        _measure(text, limits)
+        loader = _LOADER(text)
+        try:
+            root = loader.get_single_node()
+            if root is None:
+                return Document(None, None)
+            for key, value in _pairs(root):
+                if not isinstance(key, yaml.ScalarNode):
+                    raise YamlError("a key must be text", key.start_mark)
+                if key.tag not in {_TEXT_TAG, "tag:yaml.org,2002:merge"}:
+                    raise YamlError(
+                        f"the key {printable(key.value[:40])} is not text; put it in quotes", key.start_mark
+                    )
+                if value.tag in _NUMBER_TAGS and len(value.value) > _NUMBER_LENGTH:
+                    raise YamlError("the number is too long; put it in quotes if it is text", value.start_mark)
+                if isinstance(value, yaml.ScalarNode) and value.tag != _TEXT_TAG:
+                    _construct(loader, value)
+            return Document(loader.construct_document(root), root)
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        context = f" ({error.context})" if error.context else ""
+        raise YamlError(f"is not valid YAML: {error.problem}{context}", error.problem_mark) from error
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        raise YamlError(f"is not valid YAML: {str(error).splitlines()[0]}") from error
+
+
+def _construct(loader: Any, node: yaml.ScalarNode) -> None:
+    """Refuse a value that is not what its tag says (``!!bool maybe``): PyYAML fails on it in ways of its own."""
+    try:
+        loader.construct_object(node)
+    except (ValueError, LookupError, AttributeError, TypeError) as error:
+        kind = node.tag.rpartition(":")[2]
+        why = f": {printable(str(error))}" if isinstance(error, ValueError) else ""
+        raise YamlError(f"the value {printable(node.value[:40])} is no {kind}{why}", node.start_mark) from error
+
+
+def _measure(text: str, limits: Limits) -> None:
+    """Walk the events, which costs no memory, before anything is built of them."""
+    sizes: dict[str, int] = {}
+    open_nodes: list[tuple[str | None, int]] = []
+    total = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        added = 1
+        match event:
+            case yaml.AliasEvent():
+                if event.anchor not in sizes:
+                    inside = any(event.anchor == anchor for anchor, _ in open_nodes)
+                    what = "is inside what it stands for" if inside else "stands for nothing"
+                    raise YamlError(f"the alias *{event.anchor} {what}", event.start_mark)
+                added = sizes[event.anchor]
+            case yaml.ScalarEvent():
+                if event.anchor:
+                    sizes[event.anchor] = 1
+            case yaml.CollectionStartEvent():
+                open_nodes.append((event.anchor, total))
+                if event.anchor:
+                    sizes.pop(event.anchor, None)
+                if len(open_nodes) > limits.depth:
+                    raise YamlError(f"is nested more than {limits.depth} levels deep", event.start_mark)
+            case yaml.CollectionEndEvent():
+                anchor, before = open_nodes.pop()
+                if anchor:
+                    sizes[anchor] = total - before
+                added = 0
+            case _:
+                added = 0
+        total += added
+        if total > limits.yaml_nodes:
+            raise YamlError(f"has more than {limits.yaml_nodes} values, aliases written out", event.start_mark)
+
+
+def _pairs(root: yaml.Node) -> Iterator[tuple[yaml.Node, yaml.Node]]:
+    """Every key with its value, each node once however often it is aliased; what has no key of its own, as items of
+    lists and the root, has one of text."""
+    todo, seen = [root], {id(root)}
+    text = yaml.ScalarNode(_TEXT_TAG, "")
+    yield text, root
+    while todo:
+        node = todo.pop()
+        pairs: list[tuple[yaml.Node, yaml.Node]] = []
+        if isinstance(node, yaml.MappingNode):
+            pairs = node.value
+        elif isinstance(node, yaml.SequenceNode):
+            pairs = [(text, item) for item in node.value]
+        for key, value in pairs:
+            yield key, value
+            if id(value) not in seen:
+                seen.add(id(value))
+                todo.append(value)
+
+
+def _child(node: yaml.Node | None, step: str | int) -> yaml.Node | None:
+    if isinstance(node, yaml.MappingNode):
+        # The last of two equal keys wins, as in the value.
+        return next((value for key, value in reversed(node.value) if key.value == step), None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        item: yaml.Node = node.value[step]
+        return item
+    return None
