@@ -1,0 +1,77 @@
+"""Commands built from pinned Go modules: the API server with what it needs, kubectl and the S3 server."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from hack.cluster.cache import built, content_key, root
+from hack.cluster.steps import StepFailed, run, step
+
+KUBERNETES_VERSION: Final = "v1.34.4"
+_MODULES: Final = Path(__file__).parent / "tools"
+_VERSION_FLAGS: Final = (
+    f"-X k8s.io/component-base/version.gitVersion={KUBERNETES_VERSION}"
+    " -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A command and the module folder that pins it."""
+
+    module: str
+    package: str
+    flags: str = ""
+
+
+def _kubernetes(name: str) -> Tool:
+    return Tool("kubernetes", f"k8s.io/kubernetes/cmd/{name}", _VERSION_FLAGS)
+
+
+TOOLS: Final = {
+    **{name: _kubernetes(name) for name in ("kube-apiserver", "kube-controller-manager", "kubectl")},
+    "etcd": Tool("etcd", "."),
+    "versitygw": Tool("versitygw", "github.com/versity/versitygw/cmd/versitygw"),
+}
+
+
+@cache
+def tool(name: str) -> Path:
+    """The path of a command, built on first use (minutes for the Kubernetes commands, then none)."""
+    if name not in TOOLS:
+        raise StepFailed(f"there is no tool {name!r}; there are {', '.join(TOOLS)}")
+    spec = TOOLS[name]
+    module = _MODULES / spec.module
+    key = content_key(module, spec.package, spec.flags, _go_version())
+
+    def build(scratch: Path) -> None:
+        with step(f"build {name}", "Go needs its module proxy (`go env GOPROXY`) and room for its build cache"):
+            out = str(scratch / name)
+            run(
+                [
+                    "go",
+                    "build",
+                    "-mod=readonly",
+                    "-trimpath",
+                    "-ldflags",
+                    f"-s -w {spec.flags}",
+                    "-o",
+                    out,
+                    spec.package,
+                ],
+                cwd=module,
+                env={"CGO_ENABLED": "0"},
+                timeout=3600,
+            )
+
+    return built(root() / "tools" / f"{name}-{key}", build) / name
+
+
+@cache
+def _go_version() -> str:
+    if shutil.which("go") is None:
+        raise StepFailed("Go is not on PATH; install Go 1.26 or newer, it builds the cluster's parts")
+    return os.environ.get("GOTOOLCHAIN", "") + run(["go", "env", "GOVERSION"])

@@ -1,0 +1,1 @@
+"""What the demo needs of a user's side: so far, the taxonomy as an archive."""
