@@ -1,0 +1,1 @@
+"""Real Git servers for tests: https with accounts and redirects, and ssh."""

@@ -1,0 +1,300 @@
+"""The main job: two resources become `completed`, through Jobs that the operator makes as a process of its own.
+
+API server, Jobs' controller and S3 server are real. No pod can run without a node, so the test says what a kubelet
+says, and writes into the bucket what the pods' programs write.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mypy_boto3_s3 import S3Client
+
+from hack.cluster.apiserver import ApiAccess
+from hack.cluster.s3 import S3Access
+from hack.cluster.steps import StepFailed, wait_for
+from sdg_operator.api import API_VERSION
+from sdg_operator.engine.contract import ExitCode
+from sdg_operator.storage.layout import RunLayout, snapshot_key
+from sdg_operator.storage.records import (
+    AttemptPlan,
+    FileRef,
+    LeafRecord,
+    Manifest,
+    ManifestFile,
+    MixPlan,
+    RunInputs,
+    SampleCounts,
+    ShardProgress,
+    Tokens,
+)
+from sdg_operator.taxonomy.report import Counts, Problem, ShortReport
+from tests.integration.controller.kubelet import Kubelet, Pod, attempt_of, index_of
+from tests.integration.controller.objects import apply, generate_jobs, get, storage_secret, taxonomy, write_index
+from tests.integration.controller.operators import SETTINGS, OperatorProcess
+
+KEY = "taxonomies/taxonomy.tar.gz"
+_WAIT = 120.0
+
+
+class Stage:
+    """One namespace with a bucket, an operator that serves it, and what stands in for nodes."""
+
+    def __init__(self, server: ApiAccess, namespace: str, client: S3Client, bucket: str) -> None:
+        self.server = server
+        self.namespace = namespace
+        self.kubelet = Kubelet(server, namespace)
+        self._client = client
+        self._bucket = bucket
+
+    def put(self, key: str, body: bytes) -> None:
+        self._client.put_object(Bucket=self._bucket, Key=key, Body=body)
+
+    def get(self, key: str) -> bytes:
+        return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+
+    @property
+    def revision(self) -> str:
+        """Of the source that is in the bucket."""
+        return self._client.head_object(Bucket=self._bucket, Key=KEY)["ETag"].strip('"')
+
+    def status(self, what: str) -> dict[str, Any]:
+        status: dict[str, Any] = get(self.server, what, self.namespace).get("status", {})
+        return status
+
+    def wait_status(self, what: str, is_so: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Wait until the status of a resource is so; a failure tells what it was."""
+        seen: dict[str, Any] = {}
+
+        def check() -> bool:
+            seen.clear()
+            seen.update(self.status(what))
+            return is_so(seen)
+
+        try:
+            wait_for(what, _WAIT, check)
+        except StepFailed as late:
+            told = {key: seen.get(key) for key in ("state", "message", "progress", "conditions")}
+            raise AssertionError(f"{what} never got there; it is {json.dumps(told, indent=1)}") from late
+        return seen
+
+    def layout(self, run: str) -> RunLayout:
+        body = get(self.server, f"dg/{run}", self.namespace)
+        return RunLayout.of(body["status"]["resolved"]["prefix"], body["metadata"]["uid"])
+
+
+@pytest.fixture
+def stage(api_server: ApiAccess, namespace: str, s3_server: S3Access, s3_client: S3Client, bucket: str) -> Stage:
+    """Both Secrets and a source are there; users have applied nothing yet."""
+    storage_secret(api_server, namespace, s3_server, bucket)
+    teacher = {"endpoint": "http://teacher.example/v1", "model_name": "any"}
+    metadata = {"name": "sdg-teacher", "namespace": namespace}
+    apply(api_server, {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": teacher})
+    found = Stage(api_server, namespace, s3_client, bucket)
+    found.put(KEY, b"what no pod of this test reads")
+    return found
+
+
+@pytest.fixture
+def operator(stage: Stage, tmp_path: Path) -> Iterator[OperatorProcess]:
+    # Looks into the bucket more often than users need, for the test waits for each.
+    settings = {**SETTINGS, "limits": {**SETTINGS["limits"], "progressIntervalSeconds": 1}}
+    flags = [f"--namespace={stage.namespace}"]
+    with OperatorProcess(tmp_path, stage.server.kubeconfig, *flags, settings=settings) as running:
+        running.wait_ready()
+        yield running
+
+
+def run(name: str, **spec: object) -> dict[str, Any]:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "DataGeneration",
+        "metadata": {"name": name},
+        "spec": {"taxonomyRef": {"name": "birds"}, **spec},
+    }
+
+
+def apply_run(stage: Stage, name: str, **spec: object) -> None:
+    body = run(name, **spec)
+    apply(stage.server, {**body, "metadata": {"name": name, "namespace": stage.namespace}})
+
+
+def end_check(stage: Stage, folder: Path, *leaves: str) -> None:
+    """What a check's pod does: the snapshot into the bucket, the report into its last words."""
+    file = folder / "snapshot"
+    digest = write_index(file, *leaves)
+    stage.put(snapshot_key(digest), file.read_bytes())
+    (pod,) = stage.kubelet.wait_pods("birds", "validate")
+    stage.kubelet.start(pod)
+    report = ShortReport(
+        ok=True,
+        reason="Valid",
+        message=f"{len(leaves)} leaves",
+        digest=digest,
+        snapshot_key=snapshot_key(digest),
+        revision=stage.revision,
+        counts=Counts(leaves=len(leaves), freeform=len(leaves), seeds=5 * len(leaves)),
+    )
+    stage.kubelet.end(pod, message=report.to_text())
+
+
+def say_progress(stage: Stage, run: str, pod: Pod, leaf: str, samples: int, *, done: bool = False) -> None:
+    """What the sync container writes while its engine works on the leaf of this id, its only one."""
+    attempt, shard = attempt_of(pod), index_of(pod)
+    progress = ShardProgress(
+        attempt=attempt,
+        shard=shard,
+        pod=pod["metadata"]["name"],
+        phase="generating",
+        leaf=leaf.replace("_skills_", "_skills->"),
+        leaf_samples=samples,
+        leaf_expected=100,
+        samples=samples,
+        expected=100,
+        leaves_done=int(done),
+        leaves_total=1,
+        tokens=Tokens(prompt=10, completion=5) if done else Tokens(),
+        sequence=samples,
+    )
+    stage.put(stage.layout(run).progress(attempt, shard), progress.to_json())
+
+
+def finish_leaf(stage: Stage, run: str, pod: Pod, leaf: str, samples: int) -> None:
+    """A leaf's samples and its done record, as the sync container writes them."""
+    layout, name = stage.layout(run), pod["metadata"]["name"]
+    inputs = RunInputs.model_validate_json(stage.get(layout.inputs))
+    (wanted,) = (each for each in inputs.leaves if each.id == leaf)
+    key, body = layout.samples(leaf, attempt_of(pod), name), b'{"output": "a"}\n' * samples
+    stage.put(key, body)
+    data = FileRef(key=key, size=len(body), sha256=hashlib.sha256(body).hexdigest(), lines=samples)
+    record = LeafRecord(
+        leaf=leaf,
+        input_digest=wanted.input_digest,
+        attempt=attempt_of(pod),
+        pod=name,
+        outcome="done",
+        samples=samples,
+        expected_samples=wanted.expected_samples,
+        tokens=Tokens(prompt=10, completion=5),
+        data=data,
+    )
+    stage.put(layout.leaf_record(leaf, attempt_of(pod), name), record.to_json())
+    say_progress(stage, run, pod, leaf, samples, done=True)
+
+
+def mix(stage: Stage, run: str) -> None:
+    """What the mix container does: the train file, and last the manifest."""
+    layout = stage.layout(run)
+    inputs = RunInputs.model_validate_json(stage.get(layout.inputs))
+    plan = MixPlan.model_validate_json(stage.get(layout.mix))
+    lines = sum(source.samples for source in plan.sources)
+    body = b'{"messages": []}\n' * lines
+    file = ManifestFile(
+        path="skills_train_msgs.jsonl", size=len(body), sha256=hashlib.sha256(body).hexdigest(), lines=lines
+    )
+    stage.put(layout.file(file.path), body)
+    tokens = Tokens(
+        prompt=sum(source.tokens.prompt for source in plan.sources),
+        completion=sum(source.tokens.completion for source in plan.sources),
+    )
+    manifest = Manifest(
+        run=inputs.run,
+        snapshot=inputs.snapshot,
+        engine=inputs.engine,
+        settings=inputs.settings,
+        versions={},
+        files=(file,),
+        samples=SampleCounts(skills=lines, total=lines),
+        tokens=tokens,
+        leaves=(),
+    )
+    stage.put(layout.manifest, manifest.to_json())
+
+
+def leaves_of(stage: Stage, run: str, attempt: int) -> tuple[tuple[str, ...], ...]:
+    """Which shard makes which leaves, as the operator has written it."""
+    return AttemptPlan.model_validate_json(stage.get(stage.layout(run).attempt_plan(attempt))).shards
+
+
+def test_two_resources_become_training_files(stage: Stage, operator: OperatorProcess, tmp_path: Path) -> None:
+    taxonomy(stage.server, stage.namespace, "birds")
+    apply_run(stage, "birds-1", parallelism=2)
+    end_check(stage, tmp_path, "wren", "heron")
+    checked = stage.wait_status("taxonomy/birds", lambda status: status.get("state") == "completed")
+    assert checked["leaves"]["total"] == 2
+
+    first, second = stage.kubelet.wait_pods("birds-1", "generate", count=2)
+    assert stage.status("dg/birds-1")["state"] == "queued", "no pod runs yet"
+    assert stage.status("dg/birds-1")["snapshotDigest"] == checked["snapshot"]["digest"]
+    assert stage.status("dg/birds-1")["plan"]["leaves"] == 2
+    (for_first,), (for_second,) = leaves_of(stage, "birds-1", 1)
+    stage.kubelet.start(first)
+    stage.kubelet.start(second)
+    stage.wait_status("dg/birds-1", lambda status: status.get("state") == "running")
+
+    say_progress(stage, "birds-1", first, for_first, 12)
+    name = for_first.removeprefix("compositional_skills_")
+    said = f"Generating data for taxonomy path compositional_skills->{name}: 12% 12/100 (total qna processed 0/2)"
+    status = stage.wait_status("dg/birds-1", lambda status: status.get("message") == said)
+    assert status["progress"]["samples"] == 12
+
+    finish_leaf(stage, "birds-1", first, for_first, 100)
+    stage.kubelet.end(first)
+    stage.wait_status("dg/birds-1", lambda status: status["progress"].get("leaves") == "1/2")
+
+    operator.kill()
+    operator.start()
+    operator.wait_ready()
+    stage.kubelet.end(second, exit_code=137)
+    (replacement,) = stage.kubelet.wait_pods("birds-1", "generate")
+    assert replacement["metadata"]["uid"] != second["metadata"]["uid"]
+    stage.kubelet.start(replacement)
+    finish_leaf(stage, "birds-1", replacement, for_second, 47)
+    stage.kubelet.end(replacement)
+
+    (mixing,) = stage.kubelet.wait_pods("birds-1", "mix")
+    assert stage.status("dg/birds-1")["state"] == "running"
+    stage.kubelet.start(mixing)
+    mix(stage, "birds-1")
+    stage.kubelet.end(mixing)
+    ended = stage.wait_status("dg/birds-1", lambda status: status.get("state") not in ("queued", "running"))
+    assert ended["state"] == "completed", ended["message"]
+    assert ended["dataMetrics"]["samples"] == {"knowledge": 0, "skills": 147, "total": 147}
+    assert ended["dataMetrics"]["tokens"] == {"prompt": 20, "completion": 10, "total": 30}
+    assert (ended["progress"]["percent"], ended["progress"]["leaves"]) == (100, "2/2")
+    assert len(generate_jobs(stage.server, stage.namespace)) == 1, "one attempt, though pod and operator were killed"
+
+
+def test_a_taxonomy_that_is_not_valid_starts_no_run(stage: Stage, operator: OperatorProcess) -> None:
+    taxonomy(stage.server, stage.namespace, "birds")
+    apply_run(stage, "birds-1")
+    (pod,) = stage.kubelet.wait_pods("birds", "validate")
+    stage.kubelet.start(pod)
+    problem = Problem(file="compositional_skills/wren/qna.yaml", line=7, message="'answer' is a required property")
+    report = ShortReport(
+        ok=False, reason="InvalidTaxonomy", message="1 problem in 1 leaf", revision=stage.revision, problems=(problem,)
+    )
+    stage.kubelet.end(pod, exit_code=ExitCode.INVALID_INPUT, message=report.to_text())
+    refused = stage.wait_status("taxonomy/birds", lambda status: status.get("state") == "failed")
+    (told,) = refused["problems"]
+    assert (told["file"], told["line"], told["message"]) == (problem.file, problem.line, problem.message)
+    stage.wait_status("dg/birds-1", lambda status: "birds" in status.get("message", ""))
+    assert not generate_jobs(stage.server, stage.namespace)
+
+
+def test_a_canceled_run_stops_its_job_and_ends(stage: Stage, operator: OperatorProcess, tmp_path: Path) -> None:
+    taxonomy(stage.server, stage.namespace, "birds")
+    apply_run(stage, "birds-1")
+    end_check(stage, tmp_path, "wren")
+    (pod,) = stage.kubelet.wait_pods("birds-1", "generate")
+    stage.kubelet.start(pod)
+    stage.wait_status("dg/birds-1", lambda status: status.get("state") == "running")
+    apply_run(stage, "birds-1", cancel=True)
+    ended = stage.wait_status("dg/birds-1", lambda status: status.get("state") not in ("queued", "running"))
+    assert ended["state"] == "canceled"
+    # Without a node the API server itself takes a deleted pod away.
+    assert not stage.kubelet.pods("birds-1", "generate"), "it is over when no pod holds a GPU any more"
+    assert not generate_jobs(stage.server, stage.namespace)

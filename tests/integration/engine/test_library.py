@@ -1,0 +1,93 @@
+"""The names of instructlab-sdg that `engine.library` touches, pinned: upstream is frozen, and so are these."""
+
+import hashlib
+import inspect
+import subprocess
+import sys
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+
+
+def test_the_library_is_the_version_that_was_read() -> None:
+    assert version("instructlab-sdg") == "0.8.3"
+    assert int(version("pandas").split(".")[0]) < 3
+    assert int(version("openai").split(".")[0]) < 2
+
+
+TOUCHED = [
+    ("instructlab.sdg.generate_data", "_SYS_PROMPT"),
+    ("instructlab.sdg.utils.taxonomy", "DocumentChunker"),
+    ("instructlab.sdg.utils.chunkers", "DocumentChunker"),
+    ("instructlab.sdg.utils.taxonomy", "leaf_node_to_samples"),
+    ("instructlab.sdg.registry", "PromptRegistry._template_env"),
+    ("instructlab.sdg.pipeline", "Pipeline.from_file"),
+    ("instructlab.sdg.pipeline", "Pipeline._split_dataset"),
+    ("instructlab.sdg.pipeline", "Pipeline._drop_duplicates"),
+    ("instructlab.sdg.pipeline", "_lookup_block_type"),
+    ("instructlab.sdg.blocks.llmblock", "LLMBlock.generate"),
+    ("instructlab.sdg.datamixing", "random.uniform"),
+    ("instructlab.sdg.datamixing", "random.sample"),
+    ("instructlab.sdg.datamixing", "random.shuffle"),
+    ("instructlab.sdg.datamixing", "random.choice"),
+    ("instructlab.sdg.datamixing", "uuid.uuid4"),
+    ("instructlab.sdg.datamixing", "DataMixer.collect"),
+    ("instructlab.sdg.datamixing", "Recipe.save_mixed_dataset"),
+]
+
+
+@pytest.mark.parametrize(("module", "name"), TOUCHED)
+def test_a_name_that_is_touched_exists(module: str, name: str) -> None:
+    found: Any = import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+
+
+# What `run_batch` and `LeafMixer` stand in for. If upstream changes one of these, they have to be read again.
+REPLACED = {
+    ("instructlab.sdg.pipeline", "Pipeline._generate_single"): "133ff698bf5f50a4",
+    ("instructlab.sdg.generate_data", "postprocess_taxonomy"): "2b5602ab3b4724e7",
+    ("instructlab.sdg.datamixing", "Recipe._create_mixed_dataset"): "9ccbf05ecf740350",
+}
+
+
+@pytest.mark.parametrize(("where", "digest"), REPLACED.items())
+def test_what_is_replaced_is_the_code_that_was_read(where: tuple[str, str], digest: str) -> None:
+    found: Any = import_module(where[0])
+    for part in where[1].split("."):
+        found = getattr(found, part)
+    assert hashlib.sha256(inspect.getsource(found).encode()).hexdigest()[:16] == digest
+
+
+def test_the_engine_starts_without_torch_transformers_and_docling() -> None:
+    code = (
+        "import sys, sdg_operator.engine.library, sdg_operator.engine.generation, sdg_operator.engine.mixing\n"
+        "names = ('torch', 'transformers', 'boto3', 'docling', 'docling_core', 'git.repo', 'kopf')\n"
+        "print([name for name in names if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "['git.repo']\n"  # upstream imports GitPython; nothing calls it
+
+
+def test_a_block_that_ends_the_process_fails_its_batch_alone() -> None:
+    from instructlab.sdg.blocks.block import Block  # noqa: PLC0415 - heavy
+    from instructlab.sdg.pipeline import Pipeline  # noqa: PLC0415
+    from instructlab.sdg.registry import BlockRegistry  # noqa: PLC0415
+
+    from sdg_operator.engine import library  # noqa: PLC0415
+    from sdg_operator.storage.records import SampleSettings  # noqa: PLC0415
+
+    class Exits(Block):  # type: ignore[misc]
+        def generate(self, _samples: Any) -> Any:
+            raise SystemExit("as upstream's lint does")
+
+    BlockRegistry.get_registry()["Exits"] = Exits
+    try:
+        shared = library.context(None, SampleSettings(model="m"), "mixtral")  # type: ignore[arg-type]
+        pipeline = Pipeline(shared, "flow.yaml", [{"name": "out", "type": "Exits", "config": {}}])
+        with pytest.raises(library.BlockError, match="block out: SystemExit: as upstream's lint does"):
+            library.run_batch(pipeline, shared, [{"a": 1}], lambda _done, _of: None)
+    finally:
+        del BlockRegistry.get_registry()["Exits"]

@@ -1,0 +1,278 @@
+"""The teacher's client against the scripted teacher: what it bears with, what it gives up, and what it never tells."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from yarl import URL
+
+from sdg_operator.engine.contract import ExitCode
+from sdg_operator.engine.failure import EngineFailure
+from sdg_operator.engine.teacher import Stopped, Teacher, TeacherAccess
+from sdg_operator.engine.wire import Answer
+from tests.teacher.running import RunningTeacher, running_teacher
+from tests.teacher.script import Step
+from tests.teacher.server import Teacher as Scripted
+
+pytestmark = pytest.mark.deep  # it waits for bounds of time
+
+PROMPT = "Provide a single question and answer pair based on the examples."
+
+
+@contextmanager
+def client(running: RunningTeacher, bound: int = 64, **access: Any) -> Iterator[Teacher]:
+    with Teacher(TeacherAccess(URL(running.url), **access), "teacher", bound) as teacher:
+        yield teacher
+
+
+def ask(teacher: Teacher, *prompts: str, **options: Any) -> list[Answer]:
+    return teacher.ask("completions", prompts or (PROMPT,), options, lambda: None)
+
+
+@pytest.fixture
+def running() -> Iterator[RunningTeacher]:
+    with running_teacher() as running:
+        yield running
+
+
+def test_answers_come_in_the_order_of_the_prompts(running: RunningTeacher) -> None:
+    prompts = [f"{PROMPT} {i}" for i in range(20)]
+    with client(running, bound=7) as teacher:
+        together = ask(teacher, *prompts, n=3)
+        alone = [ask(teacher, prompt, n=3)[0] for prompt in prompts]
+    assert together == alone
+    assert running.teacher.most_in_flight <= 7
+    assert all(len(answer.texts) == 3 and answer.completion_tokens > 0 for answer in together)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        Step(status=429, headers={"Retry-After": "0"}),
+        Step(status=429, times=2),
+        Step(status=503, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}),
+        Step(status=500),
+        Step(action="drop"),
+        Step(action="garbage"),
+    ],
+    ids=lambda step: f"{step.action}-{step.status}",
+)
+def test_what_passes_is_tried_again(running: RunningTeacher, step: Step) -> None:
+    with client(running) as teacher:
+        good = ask(teacher)
+        running.teacher.script = [step]
+        assert ask(teacher) == good
+
+
+def test_it_waits_as_long_as_the_teacher_asks(running: RunningTeacher) -> None:
+    with client(running, bound=1) as teacher:
+        teacher.connect()
+        running.teacher.script = [Step(status=429, headers={"Retry-After": "1"})]
+        ask(teacher, PROMPT, PROMPT + " 2")
+    _connected, refused, *rest = running.teacher.asked
+    assert refused.status == 429
+    assert refused.ended is not None
+    assert len(rest) == 2
+    assert all(each.started >= refused.ended + 0.95 for each in rest)
+
+
+def test_overload_lowers_the_number_of_choices_at_once(running: RunningTeacher) -> None:
+    with client(running, bound=64) as teacher:
+        teacher.connect()
+        running.teacher.script = [Step(status=429, headers={"Retry-After": "0"}, times=1)]
+        ask(teacher)
+        assert teacher.limit < 64
+
+
+@pytest.mark.parametrize(
+    ("scripted", "words"),
+    [
+        (Scripted(token="other"), "401"),
+        (Scripted(model="other"), "The model `teacher` does not exist"),
+        (Scripted(apis=frozenset()), "404"),
+        (Scripted(script=[Step(status=403, times=-1)]), "403"),
+        (Scripted(script=[Step(status=400, text="Invalid model name", times=-1)]), "400: Invalid model name"),
+        (Scripted(script=[Step(status=302, headers={"Location": "http://127.0.0.1:1/"}, times=-1)]), "302"),
+    ],
+)
+def test_a_refusal_of_the_first_request_ends_the_run_at_once(scripted: Scripted, words: str) -> None:
+    with running_teacher(scripted) as running, client(running) as teacher:
+        with pytest.raises(EngineFailure, match=words) as caught:
+            teacher.connect()
+        assert (caught.value.code, caught.value.reason) == (ExitCode.TEACHER_REFUSED, "TeacherRefused")
+        assert len(running.teacher.asked) <= 2
+
+
+def test_a_teacher_with_chat_alone_is_asked_by_chat() -> None:
+    with running_teacher(Scripted(apis=frozenset({"chat"}))) as running, client(running) as teacher:
+        teacher.connect()
+        assert teacher.api == "chat"
+
+
+@pytest.mark.parametrize("status", [400, 405])
+def test_a_teacher_that_refuses_plain_prompts_is_asked_by_chat(running: RunningTeacher, status: int) -> None:
+    running.teacher.script = [Step(status=status, text="the operation is not supported")]
+    with client(running) as teacher:
+        teacher.connect()
+        assert teacher.api == "chat"
+
+
+def test_a_teacher_that_gives_one_choice_at_a_time_is_asked_so(running: RunningTeacher) -> None:
+    running.teacher.script = [Step(status=400, text="only n=1 is supported", times=-1, above=1)]
+    with client(running) as teacher:
+        teacher.connect()
+        answers = [*ask(teacher, n=3), *ask(teacher, PROMPT + " 2", n=3)]
+    assert all(len(answer.texts) == 3 and all(answer.texts) and not answer.given_up for answer in answers)
+    assert [each.status for each in running.teacher.asked].count(400) == 1
+
+
+def test_a_busy_teacher_costs_time_and_no_sample(running: RunningTeacher) -> None:
+    with client(running) as teacher:
+        teacher.connect()
+        running.teacher.script = [Step(status=429, headers={"Retry-After": "0"}, times=25, contains="busy")]
+        waiting = threading.Thread(target=lambda: answers.extend(ask(teacher, PROMPT + " busy")))
+        answers: list[Answer] = []
+        waiting.start()
+        while waiting.is_alive():
+            ask(teacher)  # others are answered meanwhile
+        waiting.join()
+    assert answers[0].texts[0]
+    assert not answers[0].given_up
+
+
+def test_a_slow_teacher_is_asked_as_much_as_before(running: RunningTeacher) -> None:
+    with client(running, bound=16, timeout=8.0) as teacher:
+        teacher.connect()
+        running.teacher.script = [Step(action="say", text="slow but sure " * 20, delay=2.1, times=-1)]
+        ask(teacher, *(f"{PROMPT} {i}" for i in range(24)))
+        assert teacher.limit == 16
+
+
+def test_a_token_file_that_is_away_for_a_moment_is_waited_for(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("secret")
+    with running_teacher(Scripted(token="secret")) as running, client(running, token_file=token) as teacher:
+        teacher.connect()
+        token.unlink()
+        back = threading.Timer(0.3, lambda: token.write_text("secret"))
+        back.start()
+        assert ask(teacher)[0].texts[0]
+        back.join()
+
+
+def test_a_later_refusal_is_waited_out_and_a_new_token_is_taken(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("old\n")
+    with running_teacher(Scripted(token="old")) as running, client(running, token_file=token) as teacher:
+        teacher.connect()
+        running.teacher.token = "new"
+        rotated = threading.Timer(0.3, lambda: token.write_text("new\n"))
+        rotated.start()
+        assert ask(teacher)[0].texts[0]
+        rotated.join()
+    assert {each.token for each in running.teacher.asked} == {"old", "new"}
+
+
+@pytest.mark.parametrize(
+    "step", [Step(status=401, times=-1), Step(status=500, times=-1), Step(action="drop", times=-1)], ids=str
+)
+def test_a_teacher_away_for_longer_than_the_bound_ends_the_run_retriably(running: RunningTeacher, step: Step) -> None:
+    with client(running, patience=0.5) as teacher:
+        teacher.connect()
+        running.teacher.script = [step]
+        with pytest.raises(Stopped):
+            ask(teacher, PROMPT, PROMPT + " 2")
+        assert teacher.failure is not None
+        assert teacher.failure.code is ExitCode.TEACHER_UNAVAILABLE
+        assert teacher.failure.code.retriable
+
+
+def test_a_teacher_that_is_not_there_yet_is_waited_for() -> None:
+    with running_teacher() as gone:
+        pass
+    with client(gone, patience=20) as teacher:
+        connecting = threading.Thread(target=teacher.connect)
+        connecting.start()
+        with running_teacher(port=gone.port):
+            connecting.join(timeout=15)
+            assert not connecting.is_alive()
+
+
+def test_silence_counts_as_overload(running: RunningTeacher) -> None:
+    with client(running, timeout=0.3) as teacher:
+        teacher.connect()
+        running.teacher.script = [Step(action="silence")]
+        assert ask(teacher)[0].texts[0]
+        assert teacher.limit < 64
+
+
+def test_a_prompt_that_the_teacher_refuses_gets_an_empty_answer(running: RunningTeacher) -> None:
+    with client(running) as teacher:
+        teacher.connect()
+        running.teacher.script = [
+            Step(status=400, text="maximum context length is 10 tokens", contains="long", times=-1)
+        ]
+        good, refused = ask(teacher, PROMPT, PROMPT + " long", n=2)
+    assert good.texts[0]
+    assert refused.texts == ("", "")
+    assert (good.given_up, refused.given_up) == (False, True)
+    assert "maximum context length" in teacher.last_complaint
+
+
+def test_null_text_and_half_characters_become_text_that_can_be_written(running: RunningTeacher) -> None:
+    running.teacher.script = [Step(action="null"), Step(action="say", text="half \udc00 \u2028 \x00 whole")]
+    with client(running) as teacher:
+        assert ask(teacher)[0].texts == ("",)
+        assert ask(teacher)[0].texts == ("half ? \u2028 \x00 whole",)
+
+
+def test_the_token_is_in_no_message(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("very-secret")
+    with (
+        running_teacher(Scripted(token="other")) as running,
+        client(running, token_file=token) as teacher,
+        pytest.raises(EngineFailure) as caught,
+    ):
+        teacher.connect()
+    assert running.teacher.asked[0].token == "very-secret"
+    assert "very-secret" not in caught.value.message
+    assert "***" in caught.value.message
+
+
+@pytest.mark.parametrize("content", [b"two words", b"line\nbreak", "tökén".encode(), b"\xff\xfe"])
+def test_a_token_that_cannot_be_sent_is_refused_without_being_told(
+    tmp_path: Path, running: RunningTeacher, content: bytes
+) -> None:
+    token = tmp_path / "token"
+    token.write_bytes(content)
+    with client(running, token_file=token) as teacher, pytest.raises(EngineFailure) as caught:
+        teacher.connect()
+    assert caught.value.code is ExitCode.INVALID_INPUT
+    assert not any(word in caught.value.message for word in ("two", "break", "tök"))
+    assert running.teacher.asked == []
+
+
+def test_stop_sends_everyone_home(running: RunningTeacher) -> None:
+    with client(running) as teacher:
+        teacher.connect()
+        running.teacher.script = [Step(action="silence", times=-1)]
+        stopper = threading.Timer(0.2, teacher.stop)
+        stopper.start()
+        with pytest.raises(Stopped):
+            ask(teacher)
+        with pytest.raises(Stopped):
+            ask(teacher)
+        stopper.join()
+        assert teacher.failure is None
+
+
+@pytest.mark.parametrize(
+    "url", ["", "teacher:8000/v1", "ftp://host/v1", "http://user:pw@host/v1", "http://host/v1?a=b"]
+)
+def test_an_address_that_is_none_is_named(url: str) -> None:
+    with pytest.raises(EngineFailure, match="SDG_TEACHER_URL must be"):
+        TeacherAccess.from_environment({"SDG_TEACHER_URL": url})

@@ -1,0 +1,1 @@
+"""Taxonomies made by code, good and bad, for tests of every level."""
