@@ -45,10 +45,10 @@ format: bootstrap ## format the code and mend what ruff can mend
 
 .PHONY: verify
 verify: bootstrap ## format, lint, types, layers, dependencies, generated files, locks, links: all problems at once
-	@$(BIN)/python -m hack.verify $(ARGS)
+	@$(BIN)/python -m hack.verify $(CHECKS)
 
-# Few failures, told shortly: the last lines of a red run say which test failed and why.
-PYTEST = $(BIN)/pytest --quiet --tb=short --maxfail=3 --numprocesses=2
+# One failure, told shortly: the last lines of a red run say which test failed and why, with the logs of what it used.
+PYTEST = $(BIN)/pytest --quiet --tb=short --maxfail=1 --numprocesses=2 --dist=loadfile
 
 .PHONY: test-unit
 test-unit: bootstrap ## pure logic and generated files, in seconds (ARGS="-k name" for some)
@@ -56,12 +56,22 @@ test-unit: bootstrap ## pure logic and generated files, in seconds (ARGS="-k nam
 
 .PHONY: test-property
 test-property: bootstrap ## decisions in a cruel model world, and mistakes in them that it must find
-	@$(PYTEST) -m "not deep" $(ARGS) tests/property
+	@$(PYTEST) --dist=load -m "not deep" $(ARGS) tests/property
+
+# Before the tests: building them takes longer than a test may.
+.PHONY: tools
+tools: bootstrap ## build API server, S3 server and kubectl from pinned Go modules, once a version
+	@$(BIN)/python -m hack.cluster tools > /dev/null
+
+# Three at once on two cores: a good part of the time they wait for servers.
+.PHONY: test-integration
+test-integration: tools ## on a real API server, S3 server, Git servers and engine, all started by the tests
+	@$(PYTEST) --numprocesses=3 -m "not deep" $(ARGS) tests/integration
 
 .PHONY: test-deep
-test-deep: bootstrap ## the same with many more examples, and all the seeded mistakes: half an hour
-	@SDG_PROPERTY_DEEP=1 $(PYTEST) $(ARGS) tests/property
+test-deep: tools ## what is not in the gate: many more examples, all seeded mistakes, rare weather, measures of time
+	@$(PYTEST) -m deep --maxfail=0 $(ARGS) tests/integration
+	@SDG_PROPERTY_DEEP=1 $(PYTEST) --dist=load --maxfail=0 $(ARGS) tests/property
 
 .PHONY: test
-test: verify ## the gate: everything above but test-deep
-	@$(PYTEST) -m "not deep" $(ARGS) tests
+test: verify test-unit test-property test-integration ## the gate: all of the above but test-deep
