@@ -319,8 +319,8 @@ class TestStorage:
         assert "exactly one of bucket and git must be set" in report.message
 
 
-    @pytest.mark.deep
 class TestGitSource:
+    @pytest.mark.deep
     def test_a_branch_a_tag_a_commit_and_a_sub_path(self, pod: Pod, server: HttpsGitServer) -> None:
         repository = BareRepository.create(server.root / "tax.git")
         first = repository.commit({f"tax/{name}": text for name, text in skills(a=skill()).items()})
