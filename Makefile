@@ -6,6 +6,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOCKS := operator runner engine pdf teacher dev
 
 .PHONY: help
 help: ## list the targets
@@ -28,12 +29,17 @@ $(VENV)/.ready: requirements/dev.txt requirements/bootstrap.txt
 	@touch $@
 
 .PHONY: lock
-lock: bootstrap ## write requirements/dev.txt anew from pyproject.toml
-	@$(BIN)/uv pip compile pyproject.toml --all-extras --quiet --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --output-file requirements/dev.txt
+lock: bootstrap ## write requirements/*.txt anew from pyproject.toml
+	@for role in $(LOCKS); do $(MAKE) --no-print-directory lock-$$role; done
+
+.PHONY: lock-%
+lock-%:
+	@extras="--extra $*"; [ $* != dev ] || extras="--all-extras"; \
+	$(BIN)/uv pip compile pyproject.toml $$extras --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --output-file requirements/$*.txt
 
 .PHONY: generate
-generate: bootstrap ## write the CRDs and the API reference
+generate: bootstrap ## write the CRDs, the API reference and the chart's generated files
 	@$(BIN)/python -m hack.generate
 
 .PHONY: format
@@ -61,7 +67,7 @@ test-property: bootstrap ## decisions in a cruel model world, and mistakes in th
 # Before the tests: building them takes longer than a test may.
 .PHONY: tools
 tools: bootstrap ## build API server, S3 server and kubectl from pinned Go modules, once a version
-	@$(BIN)/python -m hack.cluster tools > /dev/null
+	@$(BIN)/python -m hack.cluster tools etcd kube-apiserver kube-controller-manager kubectl versitygw > /dev/null
 
 # Three at once on two cores: a good part of the time they wait for servers.
 .PHONY: test-integration
@@ -75,3 +81,37 @@ test-deep: tools ## what is not in the gate: many more examples, all seeded mist
 
 .PHONY: test
 test: verify test-unit test-property test-integration ## the gate: all of the above but test-deep
+
+# On a node that the tests make; it stays for the next time. Not in the gate: it needs a container engine, or makes one.
+.PHONY: test-e2e
+test-e2e: bootstrap ## the main job on a real node, and what may happen to it in mid-run (CLUSTER=sdg-e2e make cluster-down ends it)
+	@$(BIN)/pytest --quiet --tb=short --maxfail=1 $(ARGS) tests/e2e
+
+##@ See it
+
+CLUSTER ?= sdg
+# As they are where the cluster is there: another number of nodes would make it anew. BASE: see `make images`.
+NODES ?=
+GPUS ?=
+BASE ?=
+KIND = $(BIN)/python -m hack.cluster --name $(CLUSTER)
+
+.PHONY: demo
+demo: bootstrap ## do the main job for real: cluster, S3, chart, a run, its files (DEMO_TEACHER=model|scripted|URL)
+	@$(BIN)/python -m hack.demo
+
+.PHONY: cluster-up
+cluster-up: bootstrap ## a real Kubernetes node on this machine (NODES=1 GPUS=2 CLUSTER=sdg), or mend what is there
+	@$(KIND) up $(if $(NODES),--nodes $(NODES)) $(if $(GPUS),--gpus $(GPUS))
+
+.PHONY: cluster-down
+cluster-down: bootstrap ## take the cluster away, and all that it made on this machine
+	@$(KIND) down
+
+.PHONY: cluster-status
+cluster-status: bootstrap ## what of the cluster there is
+	@$(KIND) status
+
+.PHONY: images
+images: cluster-up ## build our images and load them onto the nodes (BASE=a Debian-like image with Python 3.11)
+	@$(KIND) images --base "$(BASE)"

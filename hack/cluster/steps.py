@@ -89,6 +89,11 @@ def die_with_parent() -> None:
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def as_root(command: Sequence[str | Path]) -> list[str | Path]:
+    """The command as root runs it: by sudo, if it asks for no password, where we are somebody else."""
+    return [*command] if os.geteuid() == 0 else ["sudo", "-n", *command]
+
+
 def run(
     command: Sequence[str | Path],
     *,

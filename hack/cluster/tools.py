@@ -1,5 +1,6 @@
-"""Commands built from pinned Go modules: the API server with what it needs, kubectl and the S3 server."""
+"""Commands built from pinned Go modules: a node's parts, the S3 server, kind, Helm and what tests need."""
 
+import json
 import os
 import shutil
 from dataclasses import dataclass
@@ -32,9 +33,23 @@ def _kubernetes(name: str) -> Tool:
 
 
 TOOLS: Final = {
-    **{name: _kubernetes(name) for name in ("kube-apiserver", "kube-controller-manager", "kubectl")},
+    **{
+        name: _kubernetes(name)
+        for name in (
+            "kube-apiserver",
+            "kube-controller-manager",
+            "kube-scheduler",
+            "kube-proxy",
+            "kubelet",
+            "kubeadm",
+            "kubectl",
+        )
+    },
     "etcd": Tool("etcd", "."),
+    "coredns": Tool("coredns", "."),
+    "kind": Tool("kind", "sigs.k8s.io/kind"),
     "versitygw": Tool("versitygw", "github.com/versity/versitygw/cmd/versitygw"),
+    "helm4": Tool("helm4", "helm.sh/helm/v4/cmd/helm"),
 }
 
 
@@ -46,10 +61,12 @@ def tool(name: str) -> Path:
     spec = TOOLS[name]
     module = _MODULES / spec.module
     key = content_key(module, spec.package, spec.flags, _go_version())
+    # Helm 4 is called helm by those who use it.
+    command = "helm" if name.startswith("helm") else name
 
     def build(scratch: Path) -> None:
         with step(f"build {name}", "Go needs its module proxy (`go env GOPROXY`) and room for its build cache"):
-            out = str(scratch / name)
+            out = str(scratch / command)
             run(
                 [
                     "go",
@@ -67,7 +84,7 @@ def tool(name: str) -> Path:
                 timeout=3600,
             )
 
-    return built(root() / "tools" / f"{name}-{key}", build) / name
+    return built(root() / "tools" / f"{name}-{key}", build) / command
 
 
 @cache
@@ -75,3 +92,9 @@ def _go_version() -> str:
     if shutil.which("go") is None:
         raise StepFailed("Go is not on PATH; install Go 1.26 or newer, it builds the cluster's parts")
     return os.environ.get("GOTOOLCHAIN", "") + run(["go", "env", "GOVERSION"])
+
+
+def module_folder(name: str, package: str) -> Path:
+    """Where the source of a module that a tool pins lies in Go's module cache; it is brought there first."""
+    # `go list` gives no folder for a module that nothing has been built from yet.
+    return Path(json.loads(run(["go", "mod", "download", "-json", package], cwd=_MODULES / name))["Dir"])

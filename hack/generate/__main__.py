@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from hack.generate import chart
 from hack.generate.crds import crd_name, crd_yaml
 from hack.generate.reference import api_reference
 from sdg_operator.api.kinds import KINDS
@@ -13,8 +14,8 @@ ROOT = Path(__file__).parents[2]
 
 def outputs() -> dict[Path, str]:
     """Return every generated file with its content."""
-    crds = {ROOT / "crds" / crd_name(kind): crd_yaml(kind) for kind in KINDS}
-    return crds | {ROOT / "docs" / "api-reference.md": api_reference()}
+    files = {ROOT / "crds" / crd_name(kind): crd_yaml(kind) for kind in KINDS}
+    return files | {ROOT / "docs" / "api-reference.md": api_reference()} | chart.outputs()
 
 
 def main() -> int:

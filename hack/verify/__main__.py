@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from hack.verify import generated, links, locks, places, unused
+from hack.verify import generated, links, locks, places, unused, versions
 from hack.verify.tools import TOOLS
 
 CHECKS: Final[dict[str, Callable[[], list[str]]]] = {
@@ -15,6 +15,7 @@ CHECKS: Final[dict[str, Callable[[], list[str]]]] = {
     "links": links.check,
     "places": places.check,
     "unused": unused.check,
+    "versions": versions.check,
 }
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
+DEFAULT_RUN_PREFIX = "synthetic_data"
 SNAPSHOT_PREFIX = "taxonomies/.snapshots"
 REPORT_PREFIX = "taxonomies/.reports"
 

@@ -219,6 +219,7 @@ def test_a_pdf_is_refused_before_any_request_where_the_extra_is_not_installed(tm
     assert "wren.pdf is a PDF, which this engine image cannot read" in (result.error.message if result.error else "")
 
 
+@pytest.mark.deep
 def test_a_null_answer_costs_one_sample_and_no_more(tmp_path: Path) -> None:
     work = write_work(tmp_path / "work", [SKILL], SETTINGS)
     with running_teacher(Teacher(script=[Step(action="null", skip=1)])) as running:

@@ -106,6 +106,7 @@ def test_skills_alone_leave_an_empty_knowledge_file(tmp_path: Path) -> None:
     assert mixed.file("knowledge_train_msgs.jsonl") == b""
 
 
+@pytest.mark.deep
 def test_rows_of_one_leaf_from_several_runs_are_all_mixed(tmp_path: Path) -> None:
     first, second = knowledge_rows(BIRD, 4), [row | {"output": "Which? That."} for row in knowledge_rows(BIRD, 3)]
     mixed = Mixed(tmp_path, [(BIRD, first), (BIRD, second)])

@@ -94,6 +94,7 @@ def test_kill_at_any_point_repeats_only_batches_in_flight(tmp_path: Path, kills:
     assert needed <= total <= needed + kills * in_flight
 
 
+@pytest.mark.deep
 def test_a_finished_leaf_in_the_same_folder_is_not_asked_for_again(tmp_path: Path) -> None:
     work = write_work(tmp_path / "work", LEAVES[:2], SETTINGS)
     with running_teacher() as running:
@@ -136,6 +137,7 @@ def test_sigterm_keeps_finished_batches_and_ends_the_engine(tmp_path: Path) -> N
     assert (result.exit_code, result.error and result.error.reason) == (ExitCode.INTERRUPTED, "Interrupted")
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("sign", ["logs/engine.log", "progress.json"], ids=["while it imports", "before it asks"])
 def test_sigterm_at_the_very_beginning_leaves_a_result_too(tmp_path: Path, sign: str) -> None:
     work = write_work(tmp_path / "work", LEAVES[:1], SETTINGS)

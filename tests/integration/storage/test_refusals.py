@@ -18,6 +18,8 @@ from sdg_operator.storage.store import ObjectNotFound, StorageError, StorageRefu
 from tests.integration.storage.answers import BODY_SECRET, Answer, faulty_store
 from tests.integration.storage.tls import KEYS, tls_server
 
+pytestmark = pytest.mark.deep  # a store for each refusal
+
 SETTINGS = S3Settings.from_secret({**KEYS, "AWS_S3_BUCKET": "bucket", "AWS_SESSION_TOKEN": "the-session-token"})
 OK = Answer(200, body=b"", headers={"ETag": '"e"'})
 EMPTY_LIST = Answer(200, body=b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>")

@@ -301,6 +301,7 @@ class TestRedirects:
         assert not other.behaviour.seen
 
 
+@pytest.mark.deep
 class TestAddresses:
     @pytest.mark.parametrize(
         ("url", "want"),

@@ -11,6 +11,8 @@ from instructlab.schema.taxonomy import TaxonomyMessageFormat, TaxonomyParser
 from tests.taxonomies.checking import problems_of
 from tests.taxonomies.leaves import LEAF_CASES, LeafCase
 
+pytestmark = pytest.mark.deep  # each row starts upstream's own check
+
 AGREEING = [case for case in LEAF_CASES if not case.stricter]
 
 

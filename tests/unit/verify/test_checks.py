@@ -7,6 +7,8 @@ import pytest
 from hack.verify.generated import left_over
 from hack.verify.links import anchors, broken, links
 from hack.verify.locks import problems_of
+from hack.verify.versions import differing
+from hack.version import VERSION
 
 
 @pytest.fixture
@@ -78,3 +80,23 @@ def test_a_crd_that_nothing_generates_any_more_is_found(tmp_path: Path) -> None:
     kept.touch()
     old.touch()
     assert list(left_over([kept, tmp_path / "values.yaml"])) == [old]
+
+
+SAME = {"version": VERSION, "appVersion": VERSION}
+
+
+@pytest.mark.parametrize(
+    ("chart", "environment", "named"),
+    [
+        (SAME, {}, []),
+        (SAME, {"GITHUB_REF_TYPE": "tag", "GITHUB_REF_NAME": f"v{VERSION}"}, []),
+        (SAME, {"GITHUB_REF_TYPE": "branch", "GITHUB_REF_NAME": "v9"}, []),
+        (SAME, {"GITHUB_REF_TYPE": "tag", "GITHUB_REF_NAME": "v99.0.0"}, ["the tag"]),
+        ({**SAME, "appVersion": "99"}, {}, ["Chart.yaml's appVersion"]),
+        ({"version": "99", "appVersion": "98"}, {}, ["Chart.yaml's version", "Chart.yaml's appVersion"]),
+    ],
+)
+def test_a_version_that_differs_is_found(
+    chart: dict[str, object], environment: dict[str, str], named: list[str]
+) -> None:
+    assert [line.partition(" is ")[0] for line in differing(chart, environment)] == named

@@ -1,0 +1,125 @@
+{{- define "sdg-operator.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "sdg-operator.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- else if contains (include "sdg-operator.name" .) .Release.Name -}}
+{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name (include "sdg-operator.name" .) | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Name of objects outside any namespace: two releases of one name in two namespaces must not share them. */}}
+{{- define "sdg-operator.clusterName" -}}
+{{- if eq (include "sdg-operator.fullname" .) .Release.Namespace -}}
+{{- .Release.Namespace -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Namespace (include "sdg-operator.fullname" .) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "sdg-operator.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "sdg-operator.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "sdg-operator.labels" -}}
+{{ include "sdg-operator.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/part-of: sdg-operator
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.labels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "sdg-operator.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "sdg-operator.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- required "serviceAccount.name is needed when serviceAccount.create is false" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A securityContext: the given one, even an empty one; ours where there is none. (list given default) */}}
+{{- define "sdg-operator.securityContext" -}}
+{{- $given := index . 0 -}}
+{{- if kindIs "invalid" $given -}}{{- $given = index . 1 | fromYaml -}}{{- end -}}
+{{- with $given -}}{{- toYaml . -}}{{- end -}}
+{{- end -}}
+
+{{- define "sdg-operator.podSecurityContext" -}}
+{{- include "sdg-operator.securityContext" (list .Values.podSecurityContext
+  "{runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}") -}}
+{{- end -}}
+
+{{- define "sdg-operator.containerSecurityContext" -}}
+{{- include "sdg-operator.securityContext" (list .Values.securityContext
+  "{allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}") -}}
+{{- end -}}
+
+{{/* Reference of one image: (list context image). */}}
+{{- define "sdg-operator.image" -}}
+{{- $root := index . 0 -}}
+{{- $image := index . 1 -}}
+{{- $name := $image.repository -}}
+{{- with $root.Values.images.registry -}}{{- $name = printf "%s/%s" (trimSuffix "/" .) $image.repository -}}{{- end -}}
+{{- if $image.digest -}}
+{{- printf "%s@%s" $name $image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $name (coalesce $image.tag $root.Values.images.tag $root.Chart.AppVersion) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The operator's settings file. */}}
+{{- define "sdg-operator.settings" -}}
+{{- $settings := deepCopy .Values.settings -}}
+{{- $own := $settings.images | default dict -}}
+{{- $images := dict
+  "engine" (include "sdg-operator.image" (list . .Values.images.engine))
+  "runner" (include "sdg-operator.image" (list . .Values.images.runner))
+  "pullPolicy" .Values.images.pullPolicy -}}
+{{- $_ := set $settings "images" (mergeOverwrite $images $own) -}}
+{{/* Helm takes a key away that a user sets to null; for this one null has a meaning of its own: no deadline. */}}
+{{- if not (hasKey $settings.defaults "startDeadlineSeconds") -}}
+{{- $_ := set $settings.defaults "startDeadlineSeconds" nil -}}
+{{- end -}}
+{{- toYaml $settings -}}
+{{- end -}}
+
+{{/* Names of all Secrets that the operator may read, as a JSON list. A hub's token is for the teacher's pod alone. */}}
+{{- define "sdg-operator.secretNames" -}}
+{{- $allowed := .Values.settings.allowed -}}
+{{- $defaults := .Values.settings.defaults -}}
+{{- concat $allowed.storageSecrets $allowed.teacherSecrets $allowed.gitSecrets
+  (list $defaults.storageSecret $defaults.teacherSecret) | uniq | sortAlpha | toJson -}}
+{{- end -}}
+
+{{/*
+The operator's own way to the stores: the proxies that runs use, and the CA bundle. It never asks the API server by a proxy.
+Only the variables that extraEnv does not give.
+*/}}
+{{- define "sdg-operator.networkEnv" -}}
+{{- $given := list -}}
+{{- range .Values.extraEnv }}{{- $given = append $given .name -}}{{- end -}}
+{{- $proxy := .Values.settings.proxy | default dict -}}
+{{- $env := dict -}}
+{{- with $proxy.httpProxy }}{{- $_ := set $env "HTTP_PROXY" . -}}{{- end -}}
+{{- with $proxy.httpsProxy }}{{- $_ := set $env "HTTPS_PROXY" . -}}{{- end -}}
+{{- if $env -}}
+{{- $direct := compact (list $proxy.noProxy "$(KUBERNETES_SERVICE_HOST)" "localhost" "127.0.0.1") -}}
+{{- $_ := set $env "NO_PROXY" (join "," $direct) -}}
+{{- end -}}
+{{- if .Values.caBundle.configMapName -}}
+{{- $_ := set $env "AWS_CA_BUNDLE" "/etc/sdg-operator-ca/ca.crt" -}}
+{{- end -}}
+{{- range $name, $value := $env }}
+{{- if not (has $name $given) }}
+- {name: {{ $name }}, value: {{ $value | quote }}}
+{{- end }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,120 @@
+"""What end-to-end tests stand on: a cluster that they made themselves, apart from the one of `make cluster-up`."""
+
+import json
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hack.cluster.bucket import start_s3
+from hack.cluster.cache import lock
+from hack.cluster.cluster import Cluster
+from hack.cluster.images import load_images
+from hack.cluster.tools import tool
+from hack.demo.kube import Kube
+from tests.e2e.judge import Service
+from tests.e2e.operator import Operator
+from tests.e2e.place import Place
+from tests.e2e.reading import Reader, reading
+from tests.e2e.verdict import verdict
+from tests.e2e.watching import watching
+
+_CHART = Path(__file__).parents[2] / "charts" / "sdg-operator"
+_SMALL = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "2Gi"}}
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Cluster:
+    """One node with two GPUs that it does not have. It stays for the next time: `make cluster-down CLUSTER=sdg-e2e`.
+
+    Its kubeconfig lies in our own cache folder: no test can reach a cluster that this project did not make.
+    """
+    cluster = Cluster("sdg-e2e")
+    cluster.up(nodes=1, gpus=2)
+    return cluster
+
+
+@pytest.fixture(scope="session")
+def cluster_s3(cluster: Cluster) -> dict[str, str]:
+    """The S3 server in the cluster: podEndpoint, hostEndpoint, accessKey, secretKey, bucket."""
+    return start_s3(cluster, "e2e")
+
+
+@pytest.fixture(scope="session")
+def images(cluster: Cluster) -> dict[str, str]:
+    return load_images(cluster, ["sdg-operator", "sdg-runner", "sdg-engine", "sdg-teacher-scripted", "sdg-s3"])
+
+
+@pytest.fixture(scope="session")
+def operator(cluster: Cluster, images: dict[str, str]) -> Operator:
+    """The operator of this work tree, installed by its chart for all namespaces."""
+    kube = Kube(cluster.kubeconfig, "", tool("kubectl"), tool("helm4"))
+    chosen = {}
+    for name in ("operator", "engine", "runner"):
+        repository, _, tag = images[f"sdg-{name}"].rpartition(":")
+        chosen[name] = {"repository": repository, "tag": tag}
+    settings = {
+        # Several runs share a node of two cores.
+        "defaults": {f"{role}Resources": _SMALL for role in ("engine", "mix", "runner")},
+        "taxonomies": {"intervalSeconds": 10},
+        "limits": {"progressIntervalSeconds": 2, "resyncSeconds": 20},
+    }
+    installed = Operator(cluster, kube, _CHART, {"images": chosen, "settings": settings})
+    with lock("operator-of-e2e"):  # by one of pytest's processes; the others find it there
+        installed.install()
+    return installed
+
+
+@pytest.fixture
+def node_namespace(cluster: Cluster) -> Iterator[str]:
+    """A namespace under enforced restricted Pod Security."""
+    name = f"e2e-{secrets.token_hex(4)}"
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+    cluster.kubectl("create", "--filename=-", stdin=json.dumps(body))
+    cluster.kubectl("wait", "--for=create", "serviceaccount/default", "--namespace", name, "--timeout=120s")
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def reader(cluster: Cluster) -> Iterator[Reader]:
+    with reading(cluster) as reader:
+        yield reader
+
+
+@pytest.fixture
+def place(
+    operator: Operator,
+    reader: Reader,
+    images: dict[str, str],
+    cluster_s3: dict[str, str],
+    node_namespace: str,
+) -> Iterator[Place]:
+    """A namespace with both Secrets and a quick teacher. Every run in it is watched, and judged after the test."""
+    cluster = operator.cluster
+    with watching(reader, node_namespace) as watch:
+        place = Place(cluster, reader, watch, node_namespace, cluster_s3, images, Service(time.time()))
+        place.apply(place.storage_secret(), place.teacher_secret())
+        place.start_teacher(median=0.05)
+        yield place
+    try:
+        denied = verdict(place)
+        assert not denied, "\n".join(denied)
+    finally:
+        everything = ["delete", "datagenerations,taxonomies", "--all", "--wait=false"]
+        cluster.kubectl(f"--namespace={node_namespace}", *everything)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """A failed test shows what the operator said last, and what there is in the test's namespace."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):  # type: ignore[attr-defined]
+        found = item.funcargs.get("operator"), item.funcargs.get("node_namespace")
+        match found:
+            case (Operator() as operator, str() as namespace):
+                report.sections.append((f"namespace {namespace}", operator.last_words(namespace)))  # type: ignore[attr-defined]
+    return report
