@@ -27,6 +27,8 @@ from tests.e2e.reading import Reader
 from tests.e2e.watching import Watch
 
 _TOKEN = "secret"
+HOLD = {"action": "status", "status": 503, "times": -1}
+"""A step of the teacher's script: it is away for requests with some words, which are to be added."""
 RESTRICTED = {
     "allowPrivilegeEscalation": False,
     "runAsNonRoot": True,
@@ -166,9 +168,7 @@ class Place:
 
     def hold(self, *numbers: int) -> None:
         """Have the teacher be away for the leaves of these numbers, until `release`."""
-        self.script(
-            *({"action": "status", "status": 503, "times": -1, "contains": f"of list {number},"} for number in numbers)
-        )
+        self.script(*(HOLD | {"contains": f"of list {number},"} for number in numbers))
 
     def release(self) -> None:
         self.script()
@@ -262,6 +262,14 @@ class Place:
         while len(self.records(name)) < count:
             assert time.monotonic() < end, f"no {count} records within {seconds} s: {self.status(name)}"
             time.sleep(0.3)
+
+    def until_checkpoint(self, leaf: str, name: str = "run", seconds: float = 120) -> bytes:
+        """Wait until the first batch of a leaf is in the bucket; gives its content."""
+        end = time.monotonic() + seconds
+        while not (found := [key for key in self.keys(self.layout(name).pods) if f"/checkpoints/{leaf}/" in key]):
+            assert time.monotonic() < end, f"no checkpoint within {seconds} s: {self.status(name)}"
+            time.sleep(0.3)
+        return self.read(found[0])
 
     # the bucket
 
