@@ -72,7 +72,7 @@ tools: bootstrap ## build API server, S3 server and kubectl from pinned Go modul
 # Three at once on two cores: a good part of the time they wait for servers.
 .PHONY: test-integration
 test-integration: tools ## on a real API server, S3 server, Git servers and engine, all started by the tests
-	@$(PYTEST) --numprocesses=3 -m "not deep" $(ARGS) tests/integration
+	@$(PYTEST) --numprocesses=3 --no-loadscope-reorder -m "not deep" $(ARGS) tests/integration
 
 .PHONY: test-deep
 test-deep: tools ## what is not in the gate: many more examples, all seeded mistakes, rare weather, measures of time

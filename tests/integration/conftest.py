@@ -5,6 +5,7 @@ are; else the fixtures start them. They are children of whoever started them and
 """
 
 import secrets
+from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -51,6 +52,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """The controller ends what it has started."""
     if stack := session.config.stash.get(STARTED, None):
         stack.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files of few tests first: theirs are the long ones, and at the end one worker would be left alone with them."""
+    size = Counter(item.path for item in items)
+    items.sort(key=lambda item: size[item.path])
 
 
 @pytest.hookimpl(wrapper=True)

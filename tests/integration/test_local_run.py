@@ -1,7 +1,7 @@
 """A whole run without Kubernetes: validate → fetch → engine and sync in shards → mix, each as the process of its pod.
 
 Real S3 server, real Git server, real instructlab-sdg; the teacher is scripted. The operator's part, what to do next, is
-played with its own pure functions. A run that is killed twice gives what a run without trouble gives, byte by byte.
+played with its own pure functions. A run that is killed gives what a run without trouble gives, byte by byte.
 """
 
 import io
@@ -250,20 +250,21 @@ def _is_in_full_swing(run: Run, teacher: RunningTeacher, since: int, records: in
     return bool(asked) and len(run.standing().chosen) >= records and len(run.logged()) == pods
 
 
-def test_a_run_that_is_killed_twice_gives_what_a_quiet_one_gives(
-    place: Place, quiet: tuple[dict[str, bytes], int], tmp_path: Path
+@pytest.mark.parametrize("kills", [1, pytest.param(2, marks=pytest.mark.deep)])
+def test_a_run_that_is_killed_gives_what_a_quiet_one_gives(
+    place: Place, quiet: tuple[dict[str, bytes], int], tmp_path: Path, kills: int
 ) -> None:
     expected, needed = quiet
-    run = Run(place, "troubled", tmp_path)
+    run = Run(place, f"troubled-{kills}", tmp_path)
     with running_teacher(Teacher(pace=Pace(median=0.05, sigma=0.5, slots=4))) as teacher:
         # What is never answered holds the run up until the kill, however fast the machine is.
         teacher.teacher.script = [Step(action="silence", contains=f" {HELD.name}", times=-1)]
-        for records in (1, 3):
+        for kill in range(kills):
             before, done = len(teacher.teacher.asked), list(run.standing().chosen)
             shards = run.next_attempt(SHARDS)
             for shard in shards:
                 shard.start(teacher)
-            wait_until(partial(_is_in_full_swing, run, teacher, before, records, len(shards)), 300)
+            wait_until(partial(_is_in_full_swing, run, teacher, before, 1 + 2 * kill, len(shards)), 300)
             for shard in shards:
                 shard.kill()
             assert not of_leaves(done, prompts(teacher, before))
@@ -288,7 +289,7 @@ def test_a_run_that_is_killed_twice_gives_what_a_quiet_one_gives(
     assert manifest.samples.total == sum(
         got[f"{kind}_train_msgs.jsonl"].count(b"\n") for kind in ("knowledge", "skills")
     )
-    print(f"2 kills of {SHARDS} shards: {needed} prompts needed, {total} asked")
+    print(f"{kills} kills of {SHARDS} shards: {needed} prompts needed, {total} asked")
     assert total >= needed
     # Nothing but results, records, samples and logs is left.
     assert not [info.key for info in place.store.list(run.layout.pods) if run.layout.checkpoint(info.key)]

@@ -10,6 +10,20 @@ DEEP = bool(os.environ.get("SDG_PROPERTY_DEEP"))
 """Whether to try so many that also the rarest of the seeded mistakes is found: minutes, not seconds."""
 
 
+def fuzz(share: int = 1) -> settings:
+    """For functions of one input: the same inputs each time, unless others are to be explored.
+
+    `share`: only one in so many, for a test whose examples are long.
+    """
+    return settings(
+        max_examples=(EXPLORE or (3000 if DEEP else 100)) // share,
+        derandomize=not EXPLORE,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
 def examples() -> settings:
     """The same settings on every machine: no deadline, and no chance unless others are to be explored."""
     return settings(

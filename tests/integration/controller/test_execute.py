@@ -27,6 +27,7 @@ async def executor(server: ApiAccess) -> AsyncIterator[Executor]:
             stores.close()
 
 
+@pytest.mark.deep
 async def test_the_records_of_many_reused_leaves_are_all_written(
     api_server: ApiAccess, namespace: str, s3_server: S3Access, s3_client: S3Client, bucket: str
 ) -> None:

@@ -105,6 +105,7 @@ def test_an_api_server_is_asked_directly_where_the_environment_names_a_proxy_for
     server.kubectl("delete", "taxonomy", "birds")
 
 
+@pytest.mark.deep
 def test_missing_crds_are_named_and_waited_for(server: ApiServer, tmp_path: Path) -> None:
     server.kubectl("delete", "--ignore-not-found", "--filename", CRDS)
     with OperatorProcess(tmp_path, server.kubeconfig) as operator:
@@ -125,6 +126,7 @@ def test_crds_of_another_version_are_named(server: ApiServer, tmp_path: Path) ->
         operator.wait_ready()
 
 
+@pytest.mark.deep
 def test_missing_rights_are_named_one_by_one_and_waited_for(server: ApiServer, tmp_path: Path) -> None:
     server.kubectl("apply", "--filename", CRDS)
     server.kubectl("create", "namespace", "system")

@@ -114,6 +114,7 @@ def test_the_engine_ends_with(tmp_path: Path, case: Case) -> None:
     assert case.requests is None or asked <= case.requests
 
 
+@pytest.mark.deep
 def test_one_bad_leaf_does_not_hold_up_the_others(tmp_path: Path) -> None:
     work = write_work(tmp_path / "work", [SKILL, KNOWLEDGE], SETTINGS)
     document("scan.pdf", b"%PDF-1.7")(work)

@@ -64,6 +64,7 @@ def prompts(teacher: RunningTeacher, since: int = 0) -> list[str]:
     return [asked.prompts[0] for asked in teacher.teacher.asked[since:] if asked.prompts[0] != "Hello"]
 
 
+@pytest.mark.deep
 def test_a_taxonomy_becomes_training_files_and_nothing_is_made_twice(laptop: Laptop, teacher: RunningTeacher) -> None:
     laptop.taxonomy(SKILLS)
     done = laptop.run(teacher.url)

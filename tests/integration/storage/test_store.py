@@ -62,6 +62,7 @@ def test_large_files_go_both_ways(store: Store, tmp_path: Path) -> None:
     assert target.read_bytes() == source.read_bytes()
 
 
+@pytest.mark.deep
 def test_listing_goes_over_many_pages(settings: S3Settings) -> None:
     store = S3Store(settings)
     for number in range(1005):

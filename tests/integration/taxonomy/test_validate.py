@@ -365,6 +365,7 @@ class TestGitSource:
         code, report = pod.run({"git": {"url": url}}, credentials=[{"urlPrefix": url, "folder": str(secret)}])
         assert (code, report.revision, report.counts.documents) == (ExitCode.OK, commit, 1), report
 
+    @pytest.mark.deep
     @pytest.mark.parametrize(
         ("git", "reason", "want"),
         [

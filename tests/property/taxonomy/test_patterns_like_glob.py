@@ -4,10 +4,11 @@ import glob
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sdg_operator.taxonomy.patterns import matches, refusal
+from tests.property.examples import fuzz
 
 PARTS = st.sampled_from(["a", "b", "a.md", "b.MD", ".hidden", "ab.md", "[x].md", "é.md"])
 PATHS = st.lists(PARTS, min_size=1, max_size=4).map("/".join)
@@ -17,7 +18,7 @@ PATTERN_PARTS = st.sampled_from(
 PATTERNS = st.lists(PATTERN_PARTS, min_size=1, max_size=5).map("/".join).filter(lambda text: refusal(text) is None)
 
 
-@settings(max_examples=400, deadline=None)
+@fuzz()
 @given(st.lists(PATHS, max_size=8), PATTERNS)
 def test_patterns_match_what_glob_finds(paths: list[str], pattern: str) -> None:
     with TemporaryDirectory() as name:

@@ -1,16 +1,15 @@
 """Whatever the bytes: a tree, or a refusal in words. Never another exception, never a report that does not fit.
 
-``SDG_FUZZ_EXAMPLES=20000 pytest tests/property/taxonomy --hypothesis-show-statistics`` is the long run.
+``SDG_PROPERTY_EXPLORE=20000 pytest tests/property/taxonomy --hypothesis-show-statistics`` is the long run.
 """
 
 import gzip
 import io
-import os
 import tarfile
 from contextlib import suppress
 
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sdg_operator.taxonomy.archive import read_archive
@@ -24,11 +23,9 @@ from sdg_operator.taxonomy.request import Limits
 from sdg_operator.taxonomy.root import select
 from sdg_operator.taxonomy.tree import Tree
 from sdg_operator.taxonomy.yamltext import YamlError, load
+from tests.property.examples import fuzz
 from tests.taxonomies.archives import GOOD
 from tests.taxonomies.making import entry, knowledge, packed, skill, tar
-
-EXAMPLES = int(os.environ.get("SDG_FUZZ_EXAMPLES", "300"))
-fuzz = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 
 LIMITS = Limits(entries=200, archive_bytes=1 << 20, file_bytes=1 << 16)
 RAW = tar(*((entry(name), content.encode()) for name, content in GOOD.items()))
@@ -64,13 +61,13 @@ def read_or_refuse(data: bytes) -> Tree | None:
     return tree
 
 
-@fuzz
+@fuzz()
 @given(st.binary(max_size=2000))
 def test_any_bytes(data: bytes) -> None:
     read_or_refuse(data)
 
 
-@fuzz
+@fuzz()
 @given(st.lists(st.tuples(st.integers(0, len(RAW) - 1), st.integers(0, 255)), min_size=1, max_size=30))
 def test_a_tar_with_changed_bytes(changes: list[tuple[int, int]]) -> None:
     raw = bytearray(RAW)
@@ -79,7 +76,7 @@ def test_a_tar_with_changed_bytes(changes: list[tuple[int, int]]) -> None:
     read_or_refuse(gzip.compress(bytes(raw), compresslevel=1))
 
 
-@fuzz
+@fuzz()
 @given(st.integers(0, 511), st.binary(min_size=1, max_size=60), st.integers(0, len(GOOD) - 1))
 def test_a_header_that_is_wrong_with_a_right_checksum(position: int, value: bytes, member: int) -> None:
     raw = bytearray(RAW)
@@ -92,7 +89,7 @@ def test_a_header_that_is_wrong_with_a_right_checksum(position: int, value: byte
     read_or_refuse(gzip.compress(bytes(raw), compresslevel=1))
 
 
-@fuzz
+@fuzz()
 @given(st.data())
 def test_a_gzip_with_changed_or_missing_bytes(data: st.DataObject) -> None:
     packed_good = bytearray(packed(dict(GOOD)))
@@ -101,7 +98,7 @@ def test_a_gzip_with_changed_or_missing_bytes(data: st.DataObject) -> None:
     read_or_refuse(bytes(packed_good[: data.draw(st.integers(0, len(packed_good)))]))
 
 
-@fuzz
+@fuzz()
 @given(st.lists(st.tuples(NAMES, FILES, TYPES, st.binary(max_size=50)), max_size=12))
 def test_any_names_and_types(members: list[tuple[str, str, bytes, bytes]]) -> None:
     buffer = io.BytesIO()
@@ -129,7 +126,7 @@ VALUES = st.recursive(
 FOLDERS = st.sampled_from(["compositional_skills/a/qna.yaml", "knowledge/a/qna.yaml"])
 
 
-@fuzz
+@fuzz()
 @given(
     FOLDERS, st.one_of(st.binary(max_size=300), st.text(max_size=300).map(lambda text: text.encode(errors="replace")))
 )
@@ -137,7 +134,7 @@ def test_any_bytes_as_a_leaf(file: str, data: bytes) -> None:
     read_qna(file, data, LIMITS)
 
 
-@fuzz
+@fuzz()
 @given(FOLDERS, st.data())
 def test_a_good_leaf_with_any_values(file: str, data: st.DataObject) -> None:
     good = yaml.safe_load(knowledge() if file.startswith("knowledge") else skill())
@@ -148,7 +145,7 @@ def test_a_good_leaf_with_any_values(file: str, data: st.DataObject) -> None:
     assert qna.problems or qna.seeds
 
 
-@fuzz
+@fuzz()
 @given(FOLDERS, st.data())
 def test_a_good_leaf_with_changed_characters(file: str, data: st.DataObject) -> None:
     text = knowledge() if file.startswith("knowledge") else skill()
@@ -166,7 +163,7 @@ LINES = st.lists(
 )
 
 
-@settings(max_examples=max(10, EXAMPLES // 20), deadline=None, suppress_health_check=list(HealthCheck))
+@fuzz(share=10)
 @given(st.lists(LINES.map("\n".join), min_size=20, max_size=60))
 def test_whatever_can_be_read_can_be_linted(texts: list[str]) -> None:
     readable = {}
@@ -177,7 +174,7 @@ def test_whatever_can_be_read_can_be_linted(texts: list[str]) -> None:
     lint(readable.items(), 60)
 
 
-@fuzz
+@fuzz()
 @given(st.one_of(st.text(max_size=80), st.from_regex(r"(https|ssh)://[a-z@:/.%-]{1,30}\Z")))
 def test_any_text_as_a_url(text: str) -> None:
     try:
@@ -189,7 +186,7 @@ def test_any_text_as_a_url(text: str) -> None:
     assert GitUrl.parse(str(url)) == url
 
 
-@fuzz
+@fuzz()
 @given(
     st.lists(st.tuples(st.text(max_size=400), st.text(max_size=2000)), max_size=20),
     st.text(max_size=3000),
