@@ -115,3 +115,7 @@ cluster-status: bootstrap ## what of the cluster there is
 .PHONY: images
 images: cluster-up ## build our images and load them onto the nodes (BASE=a Debian-like image with Python 3.11)
 	@$(KIND) images --base "$(BASE)"
+
+.PHONY: images-push
+images-push: bootstrap ## build the chart's images and push them (REGISTRY=registry.example.com/ai)
+	@$(KIND) push $(REGISTRY) --base "$(BASE)"

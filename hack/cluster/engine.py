@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hack.cluster import cache, machine
+from hack.cluster import cache, machine, network
 from hack.cluster.network import BRIDGE, NODE_NETWORK
 from hack.cluster.packages import need
 from hack.cluster.runc import lacks_sys_resource
@@ -142,6 +142,9 @@ def _start() -> None:
     folder = _folder()
     folder.mkdir(parents=True, exist_ok=True)
     machine.remember_network()
+    # What a killed one has left would be in the way of this one.
+    cache.unmount(folder)
+    network.remove_bridge()
     config: dict[str, object] = {
         "data-root": str(folder / "data"),
         "exec-root": str(folder / "exec"),

@@ -56,6 +56,17 @@ def docker_chains() -> list[str]:
     return found
 
 
+def remove_bridge() -> None:
+    """Remove the nodes' bridge with all that is tied to it, for a time when no engine of ours runs.
+
+    Where everything was killed, the kernel keeps the links of the nodes that are gone. The next node gets the same
+    addresses, and what answers is then the one or the other: connections end with EOF now and then.
+    """
+    for line in run(["ip", "-oneline", "link", "show", "type", "veth", "master", BRIDGE], check=False).splitlines():
+        succeeds(["ip", "link", "delete", line.split(": ")[1].partition("@")[0]])
+    succeeds(["ip", "link", "delete", BRIDGE])
+
+
 def remove_docker_rules(keep: Collection[str]) -> None:
     """Remove the rules, chains and bridge that our dockerd leaves behind when it ends, but no chain of `keep`."""
     chains = [chain for chain in docker_chains() if chain not in keep]
@@ -69,4 +80,4 @@ def remove_docker_rules(keep: Collection[str]) -> None:
         for chain in chains:
             table, name = chain.split("/")
             run(["iptables", "-t", table, verb, name], check=False)
-    succeeds(["ip", "link", "delete", BRIDGE])
+    remove_bridge()

@@ -1,0 +1,152 @@
+"""How busy the engine keeps a teacher, beside upstream's own run.
+
+    python bench/engine_busy.py --leaves 30 --seeds 5 --pipeline simple
+
+The teacher is simulated: 256 choices at once, each lognormal (median 1 s, sigma 0.5), more wait their turn. Upstream is
+instructlab-sdg's ``generate_taxonomy`` with its command line's 10 workers. "busy" is the part of all slots' time that
+was used from the first prompt to the last answer. "at best" is what a teacher gets that has all choices before it at
+once: nobody who does not know beforehand how long each takes can keep it busier. "until the last began" leaves out the
+end, when no choice is left to begin.
+"""
+
+import argparse
+import heapq
+import json
+import math
+import random
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+REPO = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(REPO))
+
+from sdg_operator.storage.records import SampleSettings  # noqa: E402
+from tests.integration.engine.leaves import Leaf, write_taxonomy, write_work  # noqa: E402
+from tests.integration.engine.running import ENGINE, environment  # noqa: E402
+from tests.teacher.script import Pace  # noqa: E402
+
+
+@contextmanager
+def teacher(median: float) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.teacher",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--median",
+        str(median),
+    ]
+    process = subprocess.Popen(command, cwd=REPO, stdout=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        while True:
+            try:
+                urllib.request.urlopen(f"{url}/health")
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def run_ours(folder: Path, url: str, leaves: list[Leaf], settings: SampleSettings, bound: int) -> None:
+    work = write_work(folder / "work", leaves, settings, max_concurrency=bound)
+    subprocess.run(ENGINE, env=environment(work, f"{url}/v1"), check=True, capture_output=True)
+
+
+UPSTREAM = """
+import importlib, json, os, sys
+options = json.loads(sys.argv[1])
+os.environ["HF_HOME"] = options["out"] + "/hf"
+import openai
+G = importlib.import_module("instructlab.sdg.generate_data")
+out = options["out"]
+G.preprocess_taxonomy(options["taxonomy"], out + "/pre", taxonomy_base="empty")
+client = openai.OpenAI(base_url=options["url"] + "/v1", api_key="none", timeout=3600)
+G.generate_taxonomy(client, out + "/pre", out + "/generated", model_family="mixtral", model_id="teacher", num_cpus=10,
+    num_instructions_to_generate=30, console_output=False, pipeline=options["pipeline"], batch_size=32)
+"""
+
+
+def run_upstream(folder: Path, url: str, leaves: list[Leaf], settings: SampleSettings) -> None:
+    taxonomy = write_taxonomy(folder / "taxonomy", leaves)
+    options = {"out": str(folder), "taxonomy": str(taxonomy), "url": url, "pipeline": settings.pipeline}
+    command = [sys.executable, "-c", UPSTREAM, json.dumps(options)]
+    subprocess.run(command, env=environment(folder, url) | {"HOME": str(folder)}, check=True, capture_output=True)
+
+
+def at_best(choices: int, slots: int, median: float, tries: int = 10) -> float:
+    """Return the part of all slots' time that is used when choices begin as soon as a slot is free, on average."""
+    parts = []
+    for seed in range(tries):
+        chance = random.Random(seed)
+        free, busy = [0.0] * slots, 0.0
+        for _ in range(choices):
+            seconds = chance.lognormvariate(math.log(median), Pace().sigma)
+            heapq.heapreplace(free, free[0] + seconds)
+            busy += seconds
+        parts.append(busy / slots / max(free))
+    return sum(parts) / tries
+
+
+def measure(who: str, leaves: list[Leaf], settings: SampleSettings, bound: int, median: float) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder, teacher(median) as url:
+        began = time.monotonic()
+        if who == "upstream":
+            run_upstream(Path(folder), url, leaves, settings)
+        else:
+            run_ours(Path(folder), url, leaves, settings, bound)
+        wall = time.monotonic() - began
+        with urllib.request.urlopen(f"{url}/_requests") as answer:
+            seen = json.load(answer)
+    slots = seen["slots"]
+    return {
+        "who": who if who == "upstream" else f"ours, at most {bound}",
+        "choices": seen["choices"],
+        "requests": seen["requests"],
+        "seconds": round(slots["seconds"], 1),
+        "busy": f"{slots['busy']:.0%}",
+        "at best": f"{at_best(seen['choices'], Pace().slots, median):.0%}",
+        "until the last began": f"{slots['busyUntilLastBegan']:.0%}",
+        "whole process": round(wall, 1),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--leaves", type=int, default=30)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--pipeline", default="simple")
+    parser.add_argument("--bound", type=int, nargs="+", default=[1024], help="maxConcurrency of our engine")
+    parser.add_argument("--median", type=float, default=1.0, help="seconds a choice")
+    parser.add_argument("--no-upstream", action="store_true")
+    options = parser.parse_args()
+    leaves = [
+        Leaf(f"compositional_skills/facts/bird{i:03}", "freeform", seeds=options.seeds) for i in range(options.leaves)
+    ]
+    settings = SampleSettings(pipeline=options.pipeline, scale_factor=30, batch_size=32, model="teacher")
+    print(f"{options.leaves} leaves of {options.seeds} seeds, pipeline {options.pipeline}")
+    runs = [("ours", bound) for bound in options.bound] + ([] if options.no_upstream else [("upstream", 0)])
+    for who, bound in runs:
+        row = measure(who, leaves, settings, bound, options.median)
+        print("  " + ", ".join(f"{name}: {value}" for name, value in row.items()), flush=True)
+
+
+if __name__ == "__main__":
+    main()
