@@ -42,6 +42,7 @@ OURS = [
     "-t filter -D FORWARD -i sdg-kind -o sdg-kind -j ACCEPT",
     "-t filter -D DOCKER -d 198.18.16.2/32 ! -i sdg-kind -o sdg-kind -p tcp -j ACCEPT",
     "-t nat -D POSTROUTING -s 198.18.16.0/24 ! -o sdg-kind -j MASQUERADE",
+    "ip -oneline link show type veth master sdg-kind",
     "ip link delete sdg-kind",
 ]
 
