@@ -1,4 +1,7 @@
-"""Options of the whole suite."""
+"""Options of the whole suite, and what a failed test shows."""
+
+from collections.abc import Generator
+from typing import Protocol, runtime_checkable
 
 import pytest
 
@@ -11,3 +14,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def update_golden(pytestconfig: pytest.Config) -> bool:
     """Whether golden files are to be written anew."""
     return bool(pytestconfig.getoption("--update-golden"))
+
+
+@runtime_checkable
+class HasLastWords(Protocol):
+    """A part that keeps a log."""
+
+    def last_words(self) -> str: ...
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test shows the last words of the parts that it used."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        for name, part in item.funcargs.items():
+            if isinstance(part, HasLastWords):
+                report.sections.append((f"last words of {name}", part.last_words()))
+    return report

@@ -35,6 +35,7 @@ from sdg_operator.storage.layout import DEFAULT_RUN_PREFIX, KNOWLEDGE_TRAIN_FILE
 from sdg_operator.storage.s3 import S3Store
 
 ROOT = Path(__file__).parents[2]
+CHART = ROOT / "charts" / "sdg-operator"
 QUICKSTART = ROOT / "examples" / "quickstart"
 DOCUMENTS = ROOT / "examples" / "documents"
 IMAGES = ("sdg-operator", "sdg-runner", "sdg-engine", "sdg-s3")
@@ -128,7 +129,7 @@ def chart_values(images: dict[str, str], teacher: DemoTeacher) -> dict[str, Any]
     """What the demo sets of the chart's values."""
     return {
         "labels": MARK,
-        "images": {name: _image_values(images[f"sdg-{name}"]) for name in ("operator", "engine", "runner")},
+        "images": image_values(images),
         "settings": {
             "allowed": {"images": [teacher.server_image] if teacher.server_image else []},
             "taxonomies": {"intervalSeconds": 10, "allowedHosts": [documents.HOST]},
@@ -140,16 +141,17 @@ def chart_values(images: dict[str, str], teacher: DemoTeacher) -> dict[str, Any]
 
 def _install(kube: Kube, images: dict[str, str], teacher: DemoTeacher, seconds: int) -> None:
     values = chart_values(images, teacher)
-    command = ("upgrade", "--install", RELEASE, str(ROOT / "charts" / "sdg-operator"), f"--namespace={SYSTEM}")
+    command = ("upgrade", "--install", RELEASE, str(CHART), f"--namespace={SYSTEM}")
     try:
         kube.run_helm(*command, "--wait", f"--timeout={seconds}s", "--values=-", stdin=yaml.safe_dump(values))
     except DemoFailed as failure:
         raise DemoFailed(f"{failure}\n{kube.why_not_ready(SYSTEM)}") from failure
 
 
-def _image_values(reference: str) -> dict[str, str]:
-    repository, _, tag = reference.rpartition(":")
-    return {"repository": repository, "tag": tag}
+def image_values(images: dict[str, str]) -> dict[str, dict[str, str]]:
+    """The chart's images, by the references that were built or are to be pulled."""
+    named = {name: images[f"sdg-{name}"].rpartition(":") for name in ("operator", "engine", "runner")}
+    return {name: {"repository": repository, "tag": tag} for name, (repository, _, tag) in named.items()}
 
 
 def _prepare(kube: Kube, teacher: DemoTeacher, taxonomy: Path, store: S3Store, keys: dict[str, str]) -> None:

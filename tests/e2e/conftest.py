@@ -4,16 +4,15 @@ import json
 import secrets
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from hack.cluster.bucket import start_s3
-from hack.cluster.cache import lock
 from hack.cluster.cluster import Cluster
 from hack.cluster.images import load_images
 from hack.cluster.tools import tool
 from hack.demo.kube import Kube
+from hack.demo.play import image_values
 from tests.e2e.judge import Service
 from tests.e2e.operator import Operator
 from tests.e2e.place import Place
@@ -21,7 +20,6 @@ from tests.e2e.reading import Reader, reading
 from tests.e2e.verdict import verdict
 from tests.e2e.watching import watching
 
-_CHART = Path(__file__).parents[2] / "charts" / "sdg-operator"
 _SMALL = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "2Gi"}}
 
 
@@ -51,19 +49,14 @@ def images(cluster: Cluster) -> dict[str, str]:
 def operator(cluster: Cluster, images: dict[str, str]) -> Operator:
     """The operator of this work tree, installed by its chart for all namespaces."""
     kube = Kube(cluster.kubeconfig, "", tool("kubectl"), tool("helm4"))
-    chosen = {}
-    for name in ("operator", "engine", "runner"):
-        repository, _, tag = images[f"sdg-{name}"].rpartition(":")
-        chosen[name] = {"repository": repository, "tag": tag}
     settings = {
         # Several runs share a node of two cores.
         "defaults": {f"{role}Resources": _SMALL for role in ("engine", "mix", "runner")},
         "taxonomies": {"intervalSeconds": 10},
         "limits": {"progressIntervalSeconds": 2, "resyncSeconds": 20},
     }
-    installed = Operator(cluster, kube, _CHART, {"images": chosen, "settings": settings})
-    with lock("operator-of-e2e"):  # by one of pytest's processes; the others find it there
-        installed.install()
+    installed = Operator(cluster, kube, {"images": image_values(images), "settings": settings})
+    installed.install()
     return installed
 
 
@@ -106,15 +99,3 @@ def place(
     finally:
         everything = ["delete", "datagenerations,taxonomies", "--all", "--wait=false"]
         cluster.kubectl(f"--namespace={node_namespace}", *everything)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """A failed test shows what the operator said last, and what there is in the test's namespace."""
-    report = yield
-    if report.failed and isinstance(item, pytest.Function):  # type: ignore[attr-defined]
-        found = item.funcargs.get("operator"), item.funcargs.get("node_namespace")
-        match found:
-            case (Operator() as operator, str() as namespace):
-                report.sections.append((f"namespace {namespace}", operator.last_words(namespace)))  # type: ignore[attr-defined]
-    return report

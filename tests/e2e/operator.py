@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import yaml
@@ -11,8 +10,9 @@ from hack.cluster.cluster import Cluster
 from hack.cluster.engine import ensure
 from hack.cluster.steps import wait_for
 from hack.demo.kube import Kube
+from hack.demo.objects import RELEASE, SYSTEM
+from hack.demo.play import CHART
 
-SYSTEM: Final = "sdg-system"
 _POD: Final = ("pods", f"--namespace={SYSTEM}", "--selector=app.kubernetes.io/name=sdg-operator")
 
 
@@ -20,13 +20,12 @@ _POD: Final = ("pods", f"--namespace={SYSTEM}", "--selector=app.kubernetes.io/na
 class Operator:
     cluster: Cluster
     kube: Kube
-    chart: Path
     values: dict[str, Any]
 
     def install(self, **settings: Any) -> None:
         """Install it, or bring it to these settings."""
         values = {**self.values, "settings": {**self.values["settings"], **settings}}
-        command = ["upgrade", "--install", "sdg-operator", str(self.chart), f"--namespace={SYSTEM}"]
+        command = ["upgrade", "--install", RELEASE, str(CHART), f"--namespace={SYSTEM}"]
         self.kube.run_helm(
             *command, "--create-namespace", "--wait", "--timeout=180s", "--values=-", stdin=yaml.safe_dump(values)
         )
@@ -42,8 +41,8 @@ class Operator:
         ensure().docker("exec", node, "pkill", "-KILL", "-f", "python -m sdg_operator.controller")
         wait_for("the operator's restart", 120, lambda: self.restarts() > before)
 
-    def last_words(self, namespace: str) -> str:
-        """The end of its log, and what there is in a namespace."""
+    def last_words(self) -> str:
+        """The end of its log, and what runs there are."""
         log = self.cluster.kubectl("logs", f"--namespace={SYSTEM}", "deployment/sdg-operator", "--tail=15", check=False)
-        there = self.cluster.kubectl("get", "taxonomies,datagenerations,jobs,pods", "-n", namespace, check=False)
+        there = self.cluster.kubectl("get", "taxonomies,datagenerations,jobs,pods", "--all-namespaces", check=False)
         return f"{log}\n{there}"

@@ -6,10 +6,10 @@ are; else the fixtures start them. They are children of whoever started them and
 
 import secrets
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import pytest
 from mypy_boto3_s3 import S3Client
@@ -58,24 +58,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files of few tests first: theirs are the long ones, and at the end one worker would be left alone with them."""
     size = Counter(item.path for item in items)
     items.sort(key=lambda item: size[item.path])
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A failed test shows the last words of the parts that it used."""
-    report = yield
-    if report.failed and isinstance(item, pytest.Function):
-        for name, part in item.funcargs.items():
-            if isinstance(part, HasLastWords):
-                report.sections.append((f"last words of {name}", part.last_words()))
-    return report
-
-
-@runtime_checkable
-class HasLastWords(Protocol):
-    """A part that keeps a log."""
-
-    def last_words(self) -> str: ...
 
 
 def _shared(config: pytest.Config) -> dict[str, Any] | None:

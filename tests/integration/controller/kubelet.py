@@ -9,6 +9,7 @@ from typing import Any
 
 from hack.cluster.apiserver import ApiAccess
 from hack.cluster.steps import wait_for
+from sdg_operator.reconcile import clock
 from sdg_operator.reconcile.names import ATTEMPT_LABEL, NAME_LABEL, ROLE_LABEL
 from tests.integration.controller.objects import get
 
@@ -19,7 +20,7 @@ Pod = dict[str, Any]
 
 
 class Kubelet:
-    """Of one namespace. Waits end with the words of `log` where what they wait for does not come."""
+    """Of one namespace."""
 
     def __init__(self, server: ApiAccess, namespace: str) -> None:
         self._server = server
@@ -40,7 +41,7 @@ class Kubelet:
 
     def start(self, pod: Pod) -> None:
         """It got a node, its init containers have ended well, and the rest is running."""
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = clock.to_text(datetime.now(UTC))
         running = {"running": {"startedAt": now}}
         done = {"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": now, "finishedAt": now}}
         init = pod["spec"].get("initContainers", [])
@@ -57,7 +58,7 @@ class Kubelet:
 
     def end(self, pod: Pod, exit_code: int = 0, message: str = "") -> None:
         """Its main container ended so, and with it the pod."""
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = clock.to_text(datetime.now(UTC))
         end = {
             "exitCode": exit_code,
             "reason": "Error" if exit_code else "Completed",

@@ -34,6 +34,13 @@ def storage_secret(
     apply(server, {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {**keys, **more}})
 
 
+def teacher_secret(server: ApiAccess, namespace: str) -> None:
+    """The Secret of a teacher that no pod asks."""
+    teacher = {"endpoint": "http://teacher.example/v1", "model_name": "any"}
+    metadata = {"name": "sdg-teacher", "namespace": namespace}
+    apply(server, {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": teacher})
+
+
 def taxonomy(server: ApiAccess, namespace: str, name: str, **more: str) -> None:
     """A Taxonomy from the bucket."""
     spec = {"source": {"bucket": {"key": "taxonomies/taxonomy.tar.gz"}}, **more}
@@ -65,16 +72,14 @@ def ready_for_runs(
     digest = write_index(file, "a")
     client.upload_file(str(file), bucket, snapshot_key(digest))
     storage_secret(server, namespace, s3, bucket, **more)
-    teacher = {"endpoint": "http://teacher.example/v1", "model_name": "any"}
-    metadata = {"name": "sdg-teacher", "namespace": namespace}
-    apply(server, {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": teacher})
+    teacher_secret(server, namespace)
     taxonomy(server, namespace, "birds")
     return digest
 
 
-def run(name: str, digest: str) -> dict[str, Any]:
-    """A run of the Taxonomy birds, by a snapshot that is there already."""
-    spec = {"taxonomyRef": {"name": "birds", "digest": digest}}
+def run(name: str, digest: str | None = None, **more: Any) -> dict[str, Any]:
+    """A run of the Taxonomy birds; with a digest, of a snapshot that is there already."""
+    spec = {"taxonomyRef": {"name": "birds", **({"digest": digest} if digest else {})}, **more}
     return {"apiVersion": API_VERSION, "kind": "DataGeneration", "metadata": {"name": name}, "spec": spec}
 
 

@@ -1,6 +1,5 @@
 """Every cause for which a bucket cannot be used has its own reason, and heals without a touch of the resource."""
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from hack.cluster.steps import wait_for
 from hack.gitserver.certificates import Certificates, make_certificates
 from sdg_operator.storage.layout import snapshot_key
 from sdg_operator.taxonomy.report import ShortReport
+from tests.integration.controller.kubelet import Kubelet
 from tests.integration.controller.objects import get, storage_secret, taxonomy
 from tests.integration.controller.operators import SETTINGS, OperatorProcess
 from tests.integration.storage.answers import Answer, faulty_store
@@ -171,22 +171,12 @@ def test_a_secret_that_names_another_bucket_with_the_same_object_heals(
     with OperatorProcess(tmp_path, api_server.kubeconfig, f"--namespace={namespace}", settings=settings) as operator:
         operator.wait_ready()
         taxonomy(api_server, namespace, "birds")
-        _end_check(api_server, namespace, report)
+        kubelet = Kubelet(api_server, namespace)
+        (pod,) = kubelet.wait_pods("birds", "validate")
+        kubelet.end(pod, message=report.to_text())
         wait_for("Ready", 20, lambda: _state(api_server, namespace) == "completed")
         storage_secret(api_server, namespace, s3_server, other)
         wait_for("another check", 40, lambda: len(get(api_server, "jobs", namespace)["items"]) == 2)
-
-
-def _end_check(server: ApiAccess, namespace: str, report: ShortReport) -> None:
-    """What the kubelet does where there is one: the check's pod ends with this report, and its Job with it."""
-    wait_for("a pod", 30, lambda: bool(get(server, "pods", namespace)["items"]))
-    (pod,) = get(server, "pods", namespace)["items"]
-    now = pod["metadata"]["creationTimestamp"]
-    end = {"exitCode": 0, "reason": "Completed", "message": report.to_text(), "startedAt": now, "finishedAt": now}
-    main = {"name": pod["spec"]["containers"][0]["name"], "image": "", "imageID": "", "ready": False, "restartCount": 0}
-    status = {"phase": "Succeeded", "containerStatuses": [{**main, "state": {"terminated": end}}]}
-    flags = ["--namespace", namespace, "--subresource=status", "--type=merge"]
-    server.kubectl("patch", "pod", pod["metadata"]["name"], *flags, "--patch", json.dumps({"status": status}))
 
 
 def _state(server: ApiAccess, namespace: str) -> str:

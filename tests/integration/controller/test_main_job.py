@@ -16,7 +16,6 @@ from mypy_boto3_s3 import S3Client
 from hack.cluster.apiserver import ApiAccess
 from hack.cluster.s3 import S3Access
 from hack.cluster.steps import StepFailed, wait_for
-from sdg_operator.api import API_VERSION
 from sdg_operator.engine.contract import ExitCode
 from sdg_operator.storage.layout import RunLayout, snapshot_key
 from sdg_operator.storage.records import (
@@ -33,7 +32,16 @@ from sdg_operator.storage.records import (
 )
 from sdg_operator.taxonomy.report import Counts, Problem, ShortReport
 from tests.integration.controller.kubelet import Kubelet, Pod, attempt_of, index_of
-from tests.integration.controller.objects import apply, generate_jobs, get, storage_secret, taxonomy, write_index
+from tests.integration.controller.objects import (
+    apply,
+    generate_jobs,
+    get,
+    run,
+    storage_secret,
+    taxonomy,
+    teacher_secret,
+    write_index,
+)
 from tests.integration.controller.operators import SETTINGS, OperatorProcess
 
 KEY = "taxonomies/taxonomy.tar.gz"
@@ -81,8 +89,8 @@ class Stage:
             raise AssertionError(f"{what} never got there; it is {json.dumps(told, indent=1)}") from late
         return seen
 
-    def layout(self, run: str) -> RunLayout:
-        body = get(self.server, f"dg/{run}", self.namespace)
+    def layout(self, owner: str) -> RunLayout:
+        body = get(self.server, f"dg/{owner}", self.namespace)
         return RunLayout.of(body["status"]["resolved"]["prefix"], body["metadata"]["uid"])
 
 
@@ -90,9 +98,7 @@ class Stage:
 def stage(api_server: ApiAccess, namespace: str, s3_server: S3Access, s3_client: S3Client, bucket: str) -> Stage:
     """Both Secrets and a source are there; users have applied nothing yet."""
     storage_secret(api_server, namespace, s3_server, bucket)
-    teacher = {"endpoint": "http://teacher.example/v1", "model_name": "any"}
-    metadata = {"name": "sdg-teacher", "namespace": namespace}
-    apply(api_server, {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": teacher})
+    teacher_secret(api_server, namespace)
     found = Stage(api_server, namespace, s3_client, bucket)
     found.put(KEY, b"what no pod of this test reads")
     return found
@@ -108,18 +114,8 @@ def operator(stage: Stage, tmp_path: Path) -> Iterator[OperatorProcess]:
         yield running
 
 
-def run(name: str, **spec: object) -> dict[str, Any]:
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "DataGeneration",
-        "metadata": {"name": name},
-        "spec": {"taxonomyRef": {"name": "birds"}, **spec},
-    }
-
-
-def apply_run(stage: Stage, name: str, **spec: object) -> None:
-    body = run(name, **spec)
-    apply(stage.server, {**body, "metadata": {"name": name, "namespace": stage.namespace}})
+def apply_run(stage: Stage, name: str, **spec: Any) -> None:
+    apply(stage.server, run(name, **spec) | {"metadata": {"name": name, "namespace": stage.namespace}})
 
 
 def end_check(stage: Stage, folder: Path, *leaves: str) -> None:
@@ -141,7 +137,7 @@ def end_check(stage: Stage, folder: Path, *leaves: str) -> None:
     stage.kubelet.end(pod, message=report.to_text())
 
 
-def say_progress(stage: Stage, run: str, pod: Pod, leaf: str, samples: int, *, done: bool = False) -> None:
+def say_progress(stage: Stage, owner: str, pod: Pod, leaf: str, samples: int, *, done: bool = False) -> None:
     """What the sync container writes while its engine works on the leaf of this id, its only one."""
     attempt, shard = attempt_of(pod), index_of(pod)
     progress = ShardProgress(
@@ -159,12 +155,12 @@ def say_progress(stage: Stage, run: str, pod: Pod, leaf: str, samples: int, *, d
         tokens=Tokens(prompt=10, completion=5) if done else Tokens(),
         sequence=samples,
     )
-    stage.put(stage.layout(run).progress(attempt, shard), progress.to_json())
+    stage.put(stage.layout(owner).progress(attempt, shard), progress.to_json())
 
 
-def finish_leaf(stage: Stage, run: str, pod: Pod, leaf: str, samples: int) -> None:
+def finish_leaf(stage: Stage, owner: str, pod: Pod, leaf: str, samples: int) -> None:
     """A leaf's samples and its done record, as the sync container writes them."""
-    layout, name = stage.layout(run), pod["metadata"]["name"]
+    layout, name = stage.layout(owner), pod["metadata"]["name"]
     inputs = RunInputs.model_validate_json(stage.get(layout.inputs))
     (wanted,) = (each for each in inputs.leaves if each.id == leaf)
     key, body = layout.samples(leaf, attempt_of(pod), name), b'{"output": "a"}\n' * samples
@@ -182,12 +178,12 @@ def finish_leaf(stage: Stage, run: str, pod: Pod, leaf: str, samples: int) -> No
         data=data,
     )
     stage.put(layout.leaf_record(leaf, attempt_of(pod), name), record.to_json())
-    say_progress(stage, run, pod, leaf, samples, done=True)
+    say_progress(stage, owner, pod, leaf, samples, done=True)
 
 
-def mix(stage: Stage, run: str) -> None:
+def mix(stage: Stage, owner: str) -> None:
     """What the mix container does: the train file, and last the manifest."""
-    layout = stage.layout(run)
+    layout = stage.layout(owner)
     inputs = RunInputs.model_validate_json(stage.get(layout.inputs))
     plan = MixPlan.model_validate_json(stage.get(layout.mix))
     lines = sum(source.samples for source in plan.sources)
@@ -214,9 +210,9 @@ def mix(stage: Stage, run: str) -> None:
     stage.put(layout.manifest, manifest.to_json())
 
 
-def leaves_of(stage: Stage, run: str, attempt: int) -> tuple[tuple[str, ...], ...]:
+def leaves_of(stage: Stage, owner: str, attempt: int) -> tuple[tuple[str, ...], ...]:
     """Which shard makes which leaves, as the operator has written it."""
-    return AttemptPlan.model_validate_json(stage.get(stage.layout(run).attempt_plan(attempt))).shards
+    return AttemptPlan.model_validate_json(stage.get(stage.layout(owner).attempt_plan(attempt))).shards
 
 
 def test_two_resources_become_training_files(stage: Stage, operator: OperatorProcess, tmp_path: Path) -> None:
