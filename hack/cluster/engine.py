@@ -72,13 +72,18 @@ def _engines() -> dict[int, bool]:
     """
     found = {}
     for process in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (process / "cmdline").read_text(errors="replace").split("\0")
-        except OSError:
-            continue
+        words = _command(process.name)
         if Path(words[0]).name == "dockerd":
             found[int(process.name)] = str(_folder() / "daemon.json") in words
     return found
+
+
+def _command(pid: str) -> list[str]:
+    """The words that a process was called with; one empty word once it has ended, even if it is not reaped yet."""
+    try:
+        return (Path("/proc") / pid / "cmdline").read_text(errors="replace").split("\0")
+    except OSError:
+        return [""]
 
 
 def _pid() -> int | None:
@@ -145,6 +150,7 @@ def _start() -> None:
     # What a killed one has left would be in the way of this one.
     cache.unmount(folder)
     network.remove_bridge()
+    forget_ended_containerd(folder / "exec")
     config: dict[str, object] = {
         "data-root": str(folder / "data"),
         "exec-root": str(folder / "exec"),
@@ -166,6 +172,17 @@ def _start() -> None:
     # By way of a shell that ends at once: the engine outlives this program, so it must not be its child.
     launch = 'setsid dockerd --config-file "$0" >>"$1" 2>&1 </dev/null &'
     run(["sh", "-c", launch, folder / "daemon.json", folder / "dockerd.log"])
+
+
+def forget_ended_containerd(exec_root: Path) -> None:
+    """Remove what names a containerd that has ended.
+
+    The engine takes whatever has its process id for it, even one that has ended and nobody has asked for its end yet,
+    starts none of its own and waits in vain. One that outlived its engine is taken up.
+    """
+    file = exec_root / "containerd" / "containerd.pid"
+    if file.is_file() and Path(_command(file.read_text().strip())[0]).name != "containerd":
+        file.unlink()
 
 
 def stop() -> None:
