@@ -149,21 +149,27 @@ def total(inputs: RunInputs, now: Standing, progress: Sequence[ShardProgress]) -
     because a shard's `samples` beyond its finished leaves is what its open leaves have.
     """
     done = {leaf.id: now.chosen[leaf.id] for leaf in inputs.leaves if leaf.id in now.chosen}
-    expected = sum(leaf.expected_samples for leaf in inputs.leaves)
-    before = sum(record.samples for record in done.values() if not _of_latest(record, progress))
-    tokens_before = [record.tokens for record in done.values() if not _of_latest(record, progress)]
-    leaves_before = sum(1 for record in done.values() if not _of_latest(record, progress))
+    earlier = {leaf: record for leaf, record in done.items() if not _of_latest(record, progress)}
+    before = sum(record.samples for record in earlier.values())
+    # The estimate from before the run, with what is known better by now: results, and chunks that engines have counted.
+    expected = (
+        before
+        + sum(leaf.expected_samples for leaf in inputs.leaves if leaf.id not in earlier)
+        + sum(shard.expected - shard.estimated for shard in progress if shard.expected and shard.estimated)
+    )
     latest = max(progress, key=lambda shard: (shard.leaf is not None, shard.sequence, -shard.shard), default=None)
     left = [shard.seconds_left for shard in progress if shard.seconds_left is not None]
     samples = before + sum(shard.samples for shard in progress)
     return RunTotals(
         samples=samples,
-        expected=max(expected, samples) if now.complete else expected,
-        leaves_done=min(len(inputs.leaves), leaves_before + sum(shard.leaves_done for shard in progress)),
+        expected=max(expected, samples),
+        leaves_done=min(len(inputs.leaves), len(earlier) + sum(shard.leaves_done for shard in progress)),
         leaves_total=len(inputs.leaves),
         tokens=Tokens(
-            prompt=sum(t.prompt for t in tokens_before) + sum(shard.tokens.prompt for shard in progress),
-            completion=sum(t.completion for t in tokens_before) + sum(shard.tokens.completion for shard in progress),
+            prompt=sum(record.tokens.prompt for record in earlier.values())
+            + sum(shard.tokens.prompt for shard in progress),
+            completion=sum(record.tokens.completion for record in earlier.values())
+            + sum(shard.tokens.completion for shard in progress),
         ),
         seconds_left=max(left, default=None),
         leaf=latest.leaf if latest else None,

@@ -153,6 +153,9 @@ class ShardProgress(Versioned):
     leaf_expected: int = 0
     samples: int = 0
     expected: int = 0
+    """Samples that the engine expects of its leaves, the better the more of their chunks it has counted; 0: unknown."""
+    estimated: int = 0
+    """Samples that were expected of the same leaves before the run; 0: unknown."""
     leaves_done: int = 0
     leaves_total: int = 0
     tokens: Tokens = Tokens()

@@ -172,8 +172,7 @@ class Sync:
         answer = self.work.read("out/progress.json", _MAX_SMALL_BYTES)
         if answer is None or answer == self._progress:
             return
-        paths = {leaf.path for leaf in self.leaves.values()}
-        record = said.shard_progress(answer, paths, self.attempt, self.shard, self.pod)
+        record = said.shard_progress(answer, self.leaves.values(), self.attempt, self.shard, self.pod)
         self.store.put_bytes(self.layout.progress(self.attempt, self.shard), record.to_json())
         self._progress, self._progress_at = answer, now
 

@@ -129,3 +129,14 @@ def test_totals_count_a_leaf_once_whether_the_ledger_or_its_shard_tells_of_it() 
         assert (now.samples, now.expected, now.leaves_done, now.leaves_total) == (24, 30, 2, 3)
         assert (now.leaf, now.leaf_samples, now.seconds_left, now.tokens.completion) == ("c", 4, 9, 9)
     assert after.signal > before.signal
+
+
+def test_what_is_expected_follows_results_and_what_engines_have_counted() -> None:
+    run = inputs(leaf("a", 10), leaf("b", 10), leaf("c", 10), leaf("d", 10))
+    # Half of a was kept, before. This shard makes b and c, and has counted chunks that give 40. Nobody has begun d.
+    shard = ShardProgress(
+        attempt=2, shard=0, pod="q", phase="generating", samples=12, expected=40, estimated=20, leaves_total=2
+    )  # fmt: skip
+    silent = ShardProgress(attempt=2, shard=1, pod="r", phase="starting", estimated=10, leaves_total=1)
+    now = total(run, standing(run, [record("a", 1, "p", samples=5)]), [shard, silent])
+    assert (now.samples, now.expected) == (17, 5 + 40 + 10)
