@@ -6,7 +6,7 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,16 +110,15 @@ class GitProgram:
         CloneFailed when it, or the server through it, says more than anybody would read.
         """
         merged: dict[str, str | list[str]] = {**_SETTINGS, **(settings or {})}
-        with _limits(self.memory_bytes, file_bytes):
-            process = subprocess.Popen(
-                ["git", *arguments],
-                cwd=self.folder,
-                env={**self._environment(merged), **(environment or {})},
-                stdin=stdin,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            )
+        process = subprocess.Popen(
+            _limited(["git", *arguments], self.memory_bytes, file_bytes),
+            cwd=self.folder,
+            env={**self._environment(merged), **(environment or {})},
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
         watch = Watch(process, seconds)
         try:
             yield process
@@ -184,20 +183,22 @@ def memory_share(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
     return sys.maxsize
 
 
-@contextmanager
-def _limits(memory_bytes: int, file_bytes: int | None) -> Iterator[None]:
-    """Lower this process's own limits while a child is started, which inherits them.
+_LIMITED: Final = 'ulimit -S -v "$1" && ulimit -S -f "$2" && shift 2 && exec "$@"'
+"""Memory in KiB, and the size of a file in blocks of 512 bytes: what a shell counts in."""
 
-    Memory: a pack of a few bytes can stand for an object of gigabytes.
+
+def _limited(command: Sequence[str], memory_bytes: int, file_bytes: int | None) -> list[str]:
+    """Put a shell before the command that gives itself these limits and becomes it.
+
+    Memory: a pack of a few bytes can stand for an object of gigabytes. Not by limits of our own that the child would
+    inherit: while they are low, our other threads cannot even begin.
     """
-    wanted = {resource.RLIMIT_AS: memory_bytes, resource.RLIMIT_FSIZE: file_bytes}
-    before = {kind: resource.getrlimit(kind) for kind in wanted}
-    try:
-        for kind, value in wanted.items():
-            _, hard = before[kind]
-            if value is not None and (hard == resource.RLIM_INFINITY or value < hard):
-                resource.setrlimit(kind, (value, hard))
-        yield
-    finally:
-        for kind, pair in before.items():
-            resource.setrlimit(kind, pair)
+    wanted = ((resource.RLIMIT_AS, memory_bytes, 1024), (resource.RLIMIT_FSIZE, file_bytes, 512))
+    return ["/bin/sh", "-c", _LIMITED, "sh", *(_in_units(*each) for each in wanted), *command]
+
+
+def _in_units(kind: int, wanted: int | None, unit: int) -> str:
+    """Return the lower of what is wanted and what may be asked for."""
+    _, hard = resource.getrlimit(kind)
+    bounds = [bound for bound in (wanted, hard) if bound not in {None, resource.RLIM_INFINITY}]
+    return str(min(bounds) // unit) if bounds else "unlimited"
