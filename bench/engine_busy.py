@@ -1,6 +1,6 @@
 """How busy the engine keeps a teacher, beside upstream's own run.
 
-    python bench/engine_busy.py --leaves 30 --seeds 5 --pipeline simple
+    python -m bench.engine_busy --leaves 30 --seeds 5 --pipeline simple
 
 The teacher is simulated: 256 choices at once, each lognormal (median 1 s, sigma 0.5), more wait their turn. Upstream is
 instructlab-sdg's ``generate_taxonomy`` with its command line's 10 workers. "busy" is the part of all slots' time that
@@ -14,7 +14,6 @@ import heapq
 import json
 import math
 import random
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,44 +24,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-REPO = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPO))
-
-from sdg_operator.storage.records import SampleSettings  # noqa: E402
-from tests.integration.engine.leaves import Leaf, write_taxonomy, write_work  # noqa: E402
-from tests.integration.engine.running import ENGINE, environment  # noqa: E402
-from tests.teacher.script import Pace  # noqa: E402
+from hack.cluster.processes import Server, free_port
+from sdg_operator.storage.records import SampleSettings
+from tests.integration.engine.leaves import Leaf, write_taxonomy, write_work
+from tests.integration.engine.running import ENGINE, environment
+from tests.teacher.script import Pace
 
 
 @contextmanager
-def teacher(median: float) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "tests.teacher",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--median",
-        str(median),
-    ]
-    process = subprocess.Popen(command, cwd=REPO, stdout=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
+def teacher(folder: Path, median: float) -> Iterator[str]:
+    """Run a scripted teacher in a process of its own: it must not share a core's lock with what asks it."""
+    port = free_port()
+    command = [sys.executable, "-m", "tests.teacher", "--host=127.0.0.1", f"--port={port}", f"--median={median}"]
+    server = Server("teacher", command, folder / "teacher.log")
+    server.start()
     try:
-        while True:
-            try:
-                urllib.request.urlopen(f"{url}/health")
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield url
+        server.wait_port(port)
+        yield f"http://127.0.0.1:{port}"
     finally:
-        process.terminate()
-        process.wait()
+        server.stop()
 
 
 def run_ours(folder: Path, url: str, leaves: list[Leaf], settings: SampleSettings, bound: int) -> None:
@@ -106,12 +86,12 @@ def at_best(choices: int, slots: int, median: float, tries: int = 10) -> float:
 
 
 def measure(who: str, leaves: list[Leaf], settings: SampleSettings, bound: int, median: float) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder, teacher(median) as url:
+    with tempfile.TemporaryDirectory() as name, teacher(folder := Path(name), median) as url:
         began = time.monotonic()
         if who == "upstream":
-            run_upstream(Path(folder), url, leaves, settings)
+            run_upstream(folder, url, leaves, settings)
         else:
-            run_ours(Path(folder), url, leaves, settings, bound)
+            run_ours(folder, url, leaves, settings, bound)
         wall = time.monotonic() - began
         with urllib.request.urlopen(f"{url}/_requests") as answer:
             seen = json.load(answer)

@@ -21,13 +21,10 @@ import time
 from hashlib import sha256
 from pathlib import Path
 
-REPO = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPO))
-
-from sdg_operator.storage.folder import FolderStore  # noqa: E402
-from sdg_operator.storage.records import Manifest, MergeFile, SampleSettings  # noqa: E402
-from tests.integration.engine.leaves import Leaf  # noqa: E402
-from tests.integration.engine.ledger import LAYOUT, plan, run_mix, source  # noqa: E402
+from sdg_operator.storage.folder import FolderStore
+from sdg_operator.storage.records import Manifest, MergeFile, SampleSettings
+from tests.integration.engine.leaves import Leaf
+from tests.integration.engine.ledger import LAYOUT, plan, run_mix, source
 
 WORDS = tuple("the bird builds its nest near water and feeds on seeds in winter while rivers freeze".split())  # noqa: SIM905
 

@@ -24,6 +24,7 @@ from hack.cluster.s3 import S3Server
 from hack.cluster.steps import until_established
 from sdg_operator.clients.kubernetes import KubernetesApi, connect
 from sdg_operator.clients.protocols import Json, Resource
+from sdg_operator.reconcile import clock
 from sdg_operator.reconcile.names import ATTEMPT_LABEL, NAME_LABEL, ROLE_LABEL
 from tests.integration.controller.objects import ready_for_runs, run
 from tests.integration.controller.operators import OperatorProcess
@@ -39,7 +40,7 @@ Names = list[str]
 
 
 def now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return clock.to_text(datetime.now(UTC))
 
 
 def state_of(pod: Json, phase: str, state: dict[str, Any]) -> Json:

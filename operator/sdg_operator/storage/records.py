@@ -155,7 +155,7 @@ class ShardProgress(Versioned):
     expected: int = 0
     """Samples that the engine expects of its leaves, the better the more of their chunks it has counted; 0: unknown."""
     estimated: int = 0
-    """Samples that were expected of the same leaves before the run; 0: unknown."""
+    """Samples that were expected, before the run, of the leaves that this engine was given; 0: unknown."""
     leaves_done: int = 0
     leaves_total: int = 0
     tokens: Tokens = Tokens()

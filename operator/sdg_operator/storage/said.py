@@ -52,10 +52,11 @@ def leaf_record(leaf: LeafInput, result: LeafResult, data: FileRef | str | None,
     )
 
 
-def shard_progress(said: bytes, leaves: Collection[LeafInput], attempt: int, shard: int, pod: str) -> ShardProgress:
-    """Read ``progress.json`` of the engine that makes these leaves; raises ValidationError."""
+def shard_progress(
+    said: bytes, paths: Collection[str], attempt: int, shard: int, pod: str, *, estimated: int
+) -> ShardProgress:
+    """Read ``progress.json``; raises ValidationError."""
     progress = Progress.model_validate_json(said)
-    paths = {leaf.path for leaf in leaves}
     return ShardProgress(
         attempt=attempt,
         shard=shard,
@@ -66,7 +67,7 @@ def shard_progress(said: bytes, leaves: Collection[LeafInput], attempt: int, sha
         leaf_expected=_number(progress.leaf_expected),
         samples=_number(progress.samples),
         expected=_number(progress.expected),
-        estimated=sum(leaf.expected_samples for leaf in leaves),
+        estimated=_number(estimated),
         leaves_done=min(_number(progress.leaves_done), len(paths)),
         leaves_total=min(_number(progress.leaves_total), len(paths)),
         tokens=_tokens(progress.tokens),

@@ -19,9 +19,16 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from sdg_operator.engine.contract import ExitCode
+from sdg_operator.engine.contract import EngineSettings, ExitCode
 from sdg_operator.storage import said
-from sdg_operator.storage.container import arguments, open_store, read_inputs, read_record, run_container
+from sdg_operator.storage.container import (
+    MAX_RECORD_BYTES,
+    arguments,
+    open_store,
+    read_inputs,
+    read_record,
+    run_container,
+)
 from sdg_operator.storage.layout import RunLayout
 from sdg_operator.storage.records import AttemptPlan, FileRef, LeafInput
 from sdg_operator.storage.store import StorageError, Store
@@ -56,6 +63,8 @@ class Sync:
     attempt: int
     shard: int
     pod: str
+    estimated: int
+    """Samples that were expected, before the run, of the leaves that this pod's engine was given; 0: unknown."""
     recorded: set[str] = field(default_factory=set)
     """Ids of leaves whose record this pod has written; a record is never written twice."""
     carried: dict[str, set[str]] = field(default_factory=dict)
@@ -172,7 +181,8 @@ class Sync:
         answer = self.work.read("out/progress.json", _MAX_SMALL_BYTES)
         if answer is None or answer == self._progress:
             return
-        record = said.shard_progress(answer, self.leaves.values(), self.attempt, self.shard, self.pod)
+        paths = {leaf.path for leaf in self.leaves.values()}
+        record = said.shard_progress(answer, paths, self.attempt, self.shard, self.pod, estimated=self.estimated)
         self.store.put_bytes(self.layout.progress(self.attempt, self.shard), record.to_json())
         self._progress, self._progress_at = answer, now
 
@@ -205,15 +215,17 @@ def take_up(store: Store, layout: RunLayout, work: Path, spool: Path, *, attempt
     inputs = read_inputs(store, layout)
     shards = read_record(store, layout.attempt_plan(attempt), AttemptPlan).shards
     mine, planned = set(shards[shard]), {leaf for each in shards for leaf in each}
+    folder = WorkFolder(work)
     sync = Sync(
         store=store,
         layout=layout,
-        work=WorkFolder(work),
+        work=folder,
         spool=spool,
         leaves={leaf.id: leaf for leaf in inputs.leaves if leaf.id in mine},
         attempt=attempt,
         shard=shard,
         pod=pod,
+        estimated=_estimated(folder),
     )
     own = {layout.leaf_record(leaf, attempt, pod): leaf for leaf in mine}
     sync.recorded = {own[info.key] for info in store.list(layout.leaf_records) if info.key in own}
@@ -232,6 +244,17 @@ def take_up(store: Store, layout: RunLayout, work: Path, spool: Path, *, attempt
         else:
             sync.earlier.setdefault(found.leaf, []).append(found.key)
     return sync
+
+
+def _estimated(work: WorkFolder) -> int:
+    """Read what fetch gave to the engine: of the shard's leaves, those that no pod before this one had finished."""
+    try:
+        given = work.read("in/settings.json", MAX_RECORD_BYTES)
+        leaves = EngineSettings.model_validate_json(given).leaves if given else ()
+    except (Untrusted, ValidationError):
+        log.warning("in/settings.json is not what fetch wrote")
+        return 0
+    return sum(leaf.expected_samples for leaf in leaves)
 
 
 def follow(sync: Sync, stop: threading.Event) -> None:

@@ -198,7 +198,7 @@ def _limited(command: Sequence[str], memory_bytes: int, file_bytes: int | None) 
 
 
 def _in_units(kind: int, wanted: int | None, unit: int) -> str:
-    """Return the lower of what is wanted and what may be asked for."""
-    _, hard = resource.getrlimit(kind)
-    bounds = [bound for bound in (wanted, hard) if bound not in {None, resource.RLIM_INFINITY}]
+    """Return the lower of what is wanted and what we have ourselves."""
+    ours, _ = resource.getrlimit(kind)
+    bounds = [bound for bound in (wanted, ours) if bound not in {None, resource.RLIM_INFINITY}]
     return str(min(bounds) // unit) if bounds else "unlimited"

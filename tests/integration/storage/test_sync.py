@@ -14,7 +14,7 @@ from hack.cluster.s3 import S3Server
 from sdg_operator.engine.contract import EngineResult, LeafResult, Progress
 from sdg_operator.storage import sync as sync_module
 from sdg_operator.storage.fetch import fetch, leaf_records
-from sdg_operator.storage.ledger import plan_attempt, standing
+from sdg_operator.storage.ledger import plan_attempt, standing, total
 from sdg_operator.storage.records import RunInputs, ShardProgress
 from sdg_operator.storage.s3 import S3Settings, S3Store
 from sdg_operator.storage.store import Store
@@ -73,6 +73,22 @@ def keys(store: Store) -> set[str]:
     """What a pod has written: without what the operator wrote before."""
     given = (LAYOUT.inputs, f"{LAYOUT.root}/.run/attempts/", "taxonomies/")
     return {info.key.removeprefix(f"{LAYOUT.root}/") for info in store.list("") if not info.key.startswith(given)}
+
+
+def test_what_is_expected_is_right_when_a_pod_takes_over_within_an_attempt(
+    store: Store, make_pod: Callable[..., Pod]
+) -> None:
+    """It makes what is left of the shard, and its engine counts only that."""
+    inputs = start_run(store, "a", "b")
+    first = make_pod(store, inputs)
+    first.finish_leaf("a")
+    first.flush()
+    second = make_pod(store, inputs, name="second")
+    second.write("progress.json", Progress(phase="generating", samples=7, expected=30, leaves_total=1).to_json())
+    second.flush()
+    shard = ShardProgress.model_validate_json(store.get_bytes(LAYOUT.progress(1, 0), 10_000))
+    now = total(inputs, standing(inputs, leaf_records(store, LAYOUT)), [shard])
+    assert (now.samples, now.expected) == (2 + 7, 2 + 30)
 
 
 def test_a_finished_leaf_is_recorded_with_what_was_uploaded_and_its_checkpoints_go(

@@ -1,7 +1,9 @@
 """Whatever Git does, it ends: by itself, or when its time, its output or its complaints are over their bound."""
 
+import mmap
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,19 +14,19 @@ from hack.cluster.packages import need
 from sdg_operator.taxonomy.errors import CheckError
 from sdg_operator.taxonomy.gitrun import GitFailed, GitProgram, identity
 
-pytestmark = pytest.mark.deep  # it installs an SSH server
-
 NAME = "https://git.example.org/x.git"
+MEMORY = 384 << 20
 
 
 @pytest.fixture
 def git(tmp_path: Path) -> GitProgram:
-    return GitProgram.create(tmp_path / "git", tmp_path / "home", 384 << 20, NAME)
+    return GitProgram.create(tmp_path / "git", tmp_path / "home", MEMORY, NAME)
 
 
 ANY_UID = 1_000_680_000  # as OpenShift gives them
 
 
+@pytest.mark.deep  # it installs an SSH client
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can run something as another user")
 def test_a_user_without_a_name_can_use_ssh(tmp_path: Path) -> None:
     need("ssh", "libnss_wrapper.so")
@@ -59,6 +61,7 @@ def test_a_git_that_is_read_from_has_a_time(git: GitProgram) -> None:
     assert (error.value.reason, error.value.retriable) == ("TimedOut", True)
 
 
+@pytest.mark.deep  # it looks at once for the end of what was killed
 def test_its_helpers_end_with_it(git: GitProgram, tmp_path: Path) -> None:
     with pytest.raises(CheckError, match="did not finish"):
         git.run("act", seconds=1, settings=script(f"echo $$ > {tmp_path}/pid; while :; do sleep 60; done"))
@@ -88,3 +91,17 @@ def test_a_no_keeps_its_words_and_code(git: GitProgram) -> None:
     with pytest.raises(GitFailed, match="git ended with 3: no such thing") as error:
         git.run("act", seconds=60, settings=script("echo no such thing >&2; exit 3"))
     assert error.value.code == 3
+
+
+def test_git_and_its_helpers_have_its_limits(git: GitProgram) -> None:
+    told = script("ulimit -v; ulimit -f")
+    assert git.run("act", seconds=60, settings=told, file_bytes=1 << 20).split() == ["393216", "2048"]
+    assert git.run("act", seconds=60, settings=told).split() == ["393216", "unlimited"]
+
+
+def test_other_threads_can_have_memory_while_git_is_started(git: GitProgram) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        gits = [pool.submit(git.run, "version", seconds=60) for _ in range(12)]
+        while not all(each.done() for each in gits):
+            mmap.mmap(-1, MEMORY).close()
+    assert all(each.result().startswith("git version") for each in gits)

@@ -62,13 +62,13 @@ def test_progress_names_only_leaves_of_the_shard_and_is_bounded() -> None:
         phase="p" * 10**5, leaf="another run's->leaf", samples=-1, expected=10**40, leaves_done=7, leaves_total=10**9,
         sequence=3, seconds_left=-9,
     )  # fmt: skip
-    leaves = [LEAF.model_copy(update={"path": path}) for path in ("a->b", "c")]
-    shard = shard_progress(progress.to_json(), leaves, 1, 0, "pod")
+    shard = shard_progress(progress.to_json(), {"a->b", "c"}, 1, 0, "pod", estimated=10**40)
     assert (shard.leaf, shard.samples, shard.expected, shard.seconds_left) == (None, 0, 2**53, 0)
+    assert shard.estimated == 2**53
     assert (shard.leaves_done, shard.leaves_total, shard.sequence) == (2, 2, 3)
     assert len(shard.to_json()) < 16 * 1024
-    honest = shard_progress(Progress(phase="x", leaf="c").to_json(), leaves, 1, 0, "pod")
-    assert (honest.leaf, honest.estimated) == ("c", 2 * LEAF.expected_samples)
+    honest = shard_progress(Progress(phase="x", leaf="c").to_json(), {"a->b", "c"}, 1, 0, "pod", estimated=20)
+    assert (honest.leaf, honest.estimated) == ("c", 20)
 
 
 @pytest.mark.parametrize(
