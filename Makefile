@@ -49,6 +49,16 @@ format: bootstrap ## format the code and mend what ruff can mend
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix .
 
+# DEV: flags of the operator, --namespace=mine say.
+.PHONY: dev
+dev: bootstrap ## the operator on this machine, anew at each change, against KUBECONFIG (with SETTINGS) or `make cluster-up`
+	@$(BIN)/python -m hack.dev $(DEV)
+
+# Of the CRDs as they are released: what lies in etcd under them is read with all later ones.
+.PHONY: stored
+stored: tools ## keep objects as an API server stores them with these CRDs, for tests of later ones (RELEASE=0.1.0)
+	@$(BIN)/python -m tests.integration.api.storing $(RELEASE)
+
 ##@ Checks
 
 .PHONY: verify

@@ -26,6 +26,11 @@ class ApiAccess:
         self.token = token
         self.kubeconfig = folder / "kubeconfig"
 
+    @property
+    def etcd_url(self) -> str:
+        """Where its etcd answers: what the API server has stored, without the API server."""
+        return (self.folder / "etcd-url").read_text()
+
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl as the administrator; `StepFailed` with its words if it fails."""
         return run([tool("kubectl"), f"--kubeconfig={self.kubeconfig}", *arguments], stdin=stdin)
@@ -43,8 +48,8 @@ class ApiServer(ApiAccess):
         self._scratch = Scratch("sdg-apiserver-", _MEMORY_DISK if _MEMORY_DISK.is_dir() else None)
         super().__init__(self._scratch.path, free_port(), secrets.token_hex(16))
         self._etcd_port, etcd_peer = free_port(), free_port()
-        self._write_files()
         etcd = f"http://127.0.0.1:{self._etcd_port}"
+        self._write_files(etcd)
         peer = f"http://127.0.0.1:{etcd_peer}"
         self.etcd = Server(
             "etcd",
@@ -102,7 +107,8 @@ class ApiServer(ApiAccess):
             else None
         )
 
-    def _write_files(self) -> None:
+    def _write_files(self, etcd: str) -> None:
+        (self.folder / "etcd-url").write_text(etcd)
         (self.folder / "certs").mkdir(exist_ok=True)
         run(["openssl", "genrsa", "-out", self.folder / "sa.key", "2048"])
         (self.folder / "tokens.csv").write_text(f"{self.token},admin,admin,system:masters\n")

@@ -49,6 +49,7 @@ TOOLS: Final = {
     "coredns": Tool("coredns", "."),
     "kind": Tool("kind", "sigs.k8s.io/kind"),
     "versitygw": Tool("versitygw", "github.com/versity/versitygw/cmd/versitygw"),
+    "actionlint": Tool("actionlint", "github.com/rhysd/actionlint/cmd/actionlint"),
     "helm4": Tool("helm4", "helm.sh/helm/v4/cmd/helm"),
 }
 

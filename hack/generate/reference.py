@@ -139,7 +139,13 @@ def _settings() -> str:
     return f"""## Settings
 
 The administrator's file, read once when the operator starts; the chart renders it from `settings` in its values. An
-unknown key or a bad value stops the operator with the setting's name and what would be right.
+unknown key or a bad value stops the operator with the line, the setting's name and what would be right, all of them at
+once; `sdg settings check FILE` tells the same on a laptop, and of a cluster's own:
+
+```sh
+kubectl get configmap -n sdg-operator sdg-operator-settings -o jsonpath='{{.data.settings\\.yaml}}' |
+  sdg settings check -
+```
 
 {table}
 """

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from hack.verify import generated, links, locks, places, unused, versions
+from hack.verify import generated, links, locks, places, unused, versions, workflows
 from hack.verify.tools import TOOLS
 
 CHECKS: Final[dict[str, Callable[[], list[str]]]] = {
@@ -16,6 +16,7 @@ CHECKS: Final[dict[str, Callable[[], list[str]]]] = {
     "places": places.check,
     "unused": unused.check,
     "versions": versions.check,
+    "workflows": workflows.check,
 }
 
 

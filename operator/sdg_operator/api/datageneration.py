@@ -346,6 +346,9 @@ class Resolved(ApiModel):
     auxiliary_queue_name: Annotated[str, Field(max_length=253)] | None = Field(
         default=None, description="Kueue LocalQueue of the mix."
     )
+    pod_hour_price: Annotated[str, Field(max_length=32)] | None = Field(
+        default=None, description="What a pod's GPUs cost an hour, by the administrator's prices."
+    )
     placement: Placement = Field(description="Where the pods go.")
     queue_name: Annotated[str, Field(max_length=253)] | None = Field(default=None, description="Kueue LocalQueue.")
     max_failed_leaves: int = Field(description="Leaves that may fail.")
@@ -454,6 +457,9 @@ class Attempt(ApiModel):
 class DataGenerationStatus(ApiModel):
     """Where the run stands; written by the operator alone."""
 
+    conditions: Annotated[list[Condition], Field(max_length=8, json_schema_extra=keyed_by("type"))] = Field(
+        default=[], description="Complete, Failed, Suspended, Progressing, Stalled."
+    )
     observed_generation: int | None = Field(default=None, description="metadata.generation that this status is about.")
     state: State | None = Field(default=None, description="queued, running, completed, failed or canceled.")
     message: Annotated[str, Field(max_length=4096)] | None = Field(default=None, description="The state in a sentence.")
@@ -484,6 +490,3 @@ class DataGenerationStatus(ApiModel):
     data_metrics: DataMetrics | None = Field(default=None, description="What came out.")
     output: OutputStatus | None = Field(default=None, description="Where the result lies.")
     failure: Failure | None = Field(default=None, description="Why it failed.")
-    conditions: Annotated[list[Condition], Field(max_length=8, json_schema_extra=keyed_by("type"))] = Field(
-        default=[], description="Complete, Failed, Suspended, Progressing, Stalled."
-    )

@@ -26,6 +26,11 @@ _Proxy = Annotated[str, AfterValidator(settings_checks.proxy), Field(min_length=
 _Resources = Annotated[Resources, settings_checks.refusing(settings_checks.resources)]
 _Placement = Annotated[OwnPlacement, settings_checks.refusing(settings_checks.placement)]
 _Labels = Annotated[LabelMap, settings_checks.refusing(settings_checks.labels)]
+_Prices = Annotated[
+    dict[str, Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]],
+    settings_checks.refusing(settings_checks.devices),
+    Field(max_length=32),
+]
 _HostGlob = Annotated[str, Field(max_length=253, pattern=r"^[-A-Za-z0-9._:*?\[\]!]+$")]
 _Bytes = Annotated[int, Field(ge=1024, le=1 << 50)]
 _Count = Annotated[int, Field(ge=1, le=10_000_000)]
@@ -213,6 +218,17 @@ class Proxy(SettingsModel):
     )
 
 
+class Prices(SettingsModel):
+    """What GPUs cost; a run says what its pods cost an hour."""
+
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = Field(
+        default="USD", description="Currency of the prices (ISO 4217)."
+    )
+    gpu_hour: _Prices = Field(
+        default={}, description="Price of one device for an hour, by resource name: {nvidia.com/gpu: 2.5}."
+    )
+
+
 class PodSecurity(SettingsModel):
     """What builders put into the pods' securityContext beyond the restricted profile."""
 
@@ -230,5 +246,6 @@ class Settings(SettingsModel):
     taxonomies: Taxonomies = Field(default=Taxonomies(), description="Checks of taxonomies.")
     limits: Limits = Field(default=Limits(), description="Bounds on the operator's own work.")
     proxy: Proxy = Field(default=Proxy(), description="Proxies and CA bundle.")
+    prices: Prices = Field(default=Prices(), description="What GPUs cost.")
     pod_security: PodSecurity = Field(default=PodSecurity(), description="securityContext of the pods.")
     pod_labels: _Labels = Field(default={}, description="Further labels of every Job and pod.")

@@ -85,6 +85,15 @@ def resources(given: Resources) -> Iterator[Finding]:
             yield ("requests", name), amount, f"{common.REQUEST_WORDS} ({limit})"
 
 
+def devices(given: Mapping[str, float]) -> Iterator[Finding]:
+    """Find names that no device can have."""
+    for name in given:
+        if "/" not in name:
+            yield (name,), name, "a device's name has a domain: nvidia.com/gpu, amd.com/gpu or the like"
+        else:
+            yield from _keys([name])
+
+
 def proxy(value: str) -> str:
     """Take an http:// or https:// address of a proxy. Raises ValueError."""
     parts = urlsplit(value)

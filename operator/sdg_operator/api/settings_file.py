@@ -1,6 +1,7 @@
 """Read the settings file, and say of each bad value which setting it is, what is wrong and what would be right."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
@@ -26,50 +27,96 @@ _WORDS = {
 
 
 class SettingsError(Exception):
-    """The settings cannot be used; the message has one line for each bad value."""
+    """The settings cannot be used; one line for each bad value: ``FILE:LINE: SETTING: what is wrong``."""
+
+    def __init__(self, *problems: str) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML without keys that are there twice: the last would win, and nobody would see it."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE]
-        seen: set[str] = set()
-        for name in names:
-            if name.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    problem=f"{name.value!r} is there twice; keep one", problem_mark=name.start_mark
-                )
-            seen.add(name.value)
-        return super().construct_mapping(node, deep)
+@dataclass(frozen=True, slots=True, order=True)
+class _Problem:
+    line: int
+    text: str
 
 
 def load_settings(path: Path) -> Settings:
-    """Read and check the settings file. Raises `SettingsError`."""
+    """Read and check the settings file. Raises `SettingsError` with all that is wrong in it."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise SettingsError(f"{path}: there is no such file; the chart mounts it, --settings names another") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read: {error}") from error
+    problems: list[_Problem] = []
+    settings = _checked(text, problems)
+    if settings is None or problems:
+        raise SettingsError(*(f"{path}:{problem.line}: {problem.text}" for problem in sorted(problems)))
+    return settings
+
+
+def _checked(text: str, problems: list[_Problem]) -> Settings | None:
+    """Return the settings in a text, and add what is wrong with it to the problems."""
+    loader = yaml.SafeLoader(text)
     try:
-        content = yaml.load(text, _Loader)  # noqa: S506 - a safe one
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: is not YAML that can be used: {_where(error)}") from error
-    if not isinstance(content, dict):
-        raise SettingsError(f"{path}: must be a mapping that begins with `images:`, not {_kind_of(content)}")
+        root = loader.get_single_node()
+        problems += _twins(root)
+        content = loader.construct_document(root) if root else None
+    except (yaml.YAMLError, ValueError) as error:  # the second for what looks like a date and is none
+        mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+        said = error.problem if isinstance(error, yaml.MarkedYAMLError) else error
+        problems.append(_Problem(mark.line + 1 if mark else 1, f"is not YAML that can be used: {said}"))
+        return None
+    finally:
+        loader.dispose()
+    if root is None or not isinstance(content, dict):
+        problems.append(_Problem(1, f"must be a mapping that begins with `images:`, not {_kind_of(content)}"))
+        return None
     try:
         # Strict, since `yes` is no number; and no unknown key anywhere, though a user's spec may have newer ones.
         return Settings.model_validate(content, by_alias=True, by_name=False, strict=True, extra="forbid")
     except ValidationError as error:
-        lines = [f"{path}: {_name(detail['loc'])}: {_explain(detail)}" for detail in _distinct(error)]
-        raise SettingsError("\n".join(lines)) from error
+        problems += (
+            _Problem(_line(root, _parts(detail["loc"])), f"{_name(detail['loc'])}: {_explain(detail)}")
+            for detail in _distinct(error)
+        )
+        return None
 
 
-def _where(error: yaml.YAMLError) -> str:
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
-        return f"line {error.problem_mark.line + 1}: {error.problem}"
-    return str(error)
+def _twins(root: yaml.Node | None) -> Iterator[_Problem]:
+    """Find keys that are there twice: the last would win, and nobody would see it."""
+    todo, seen = [root], set()
+    while todo:
+        node = todo.pop()
+        if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            todo += node.value
+            continue
+        names: set[str] = set()
+        for key, value in node.value:
+            todo.append(value)
+            if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
+                if key.value in names:
+                    yield _Problem(key.start_mark.line + 1, f"{key.value}: is there twice; keep one")
+                names.add(key.value)
+
+
+def _line(root: yaml.Node, place: list[int | str]) -> int:
+    """Return the line (from 1) of a key or an item; of what holds it where it is missing."""
+    node, line = root, root.start_mark.line
+    for part in place:
+        if isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            node = node.value[part]
+            line = node.start_mark.line
+        elif isinstance(node, yaml.MappingNode):
+            # A key's own mapping comes after what it merges in, and wins.
+            found = next((pair for pair in reversed(node.value) if pair[0].value == part), None)
+            if found is None:
+                break
+            line, node = found[0].start_mark.line, found[1]
+    return line + 1
 
 
 def _distinct(error: ValidationError) -> Iterator[ErrorDetails]:
@@ -82,9 +129,13 @@ def _distinct(error: ValidationError) -> Iterator[ErrorDetails]:
             yield detail
 
 
+def _parts(location: tuple[int | str, ...]) -> list[int | str]:
+    """Return a place in the file, without what pydantic adds of the model's own."""
+    return [p for p in location if p not in {"int", "str", "[key]"} and not str(p).startswith("function-")]
+
+
 def _name(location: tuple[int | str, ...]) -> str:
-    parts = [part for part in location if part not in {"int", "str", "[key]"} and not str(part).startswith("function-")]
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in _parts(location)).lstrip(".")
 
 
 def _explain(detail: ErrorDetails) -> str:

@@ -140,6 +140,9 @@ class Check(ApiModel):
 class TaxonomyStatus(ApiModel):
     """What the operator found; written by the operator alone."""
 
+    conditions: Annotated[list[Condition], Field(max_length=8, json_schema_extra=keyed_by("type"))] = Field(
+        default=[], description="Ready: the newest content is checked and usable."
+    )
     observed_generation: int | None = Field(default=None, description="metadata.generation that this status is about.")
     state: State | None = Field(default=None, description="queued, running (being checked), completed or failed.")
     message: Annotated[str, Field(max_length=4096)] | None = Field(default=None, description="The state in a sentence.")
@@ -161,7 +164,4 @@ class TaxonomyStatus(ApiModel):
     )
     report_key: Annotated[str, Field(max_length=1024)] | None = Field(
         default=None, description="Where the full report lies in the bucket."
-    )
-    conditions: Annotated[list[Condition], Field(max_length=8, json_schema_extra=keyed_by("type"))] = Field(
-        default=[], description="Ready: the newest content is checked and usable."
     )

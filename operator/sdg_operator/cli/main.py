@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from sdg_operator.cli import engine, taxonomy
+from sdg_operator.cli import engine, settings, taxonomy
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -15,6 +15,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     taxonomy.add_to(commands)
     engine.add_to(commands)
+    settings.add_to(commands)
     return parser
 
 

@@ -10,6 +10,7 @@ from sdg_operator.api.datageneration import DataGenerationSpec, Resolved, Resolv
 from sdg_operator.api.settings import OverridableField, Settings
 from sdg_operator.api.taxonomy import TaxonomySpec
 from sdg_operator.reconcile.names import is_reserved
+from sdg_operator.reconcile.price import pod_hour_price
 from sdg_operator.reconcile.reasons import Reason
 from sdg_operator.reconcile.snapshot import Problem, TeacherFound
 
@@ -165,6 +166,7 @@ def resolve(
     """Freeze every setting of a run."""
     d, s, g = settings.defaults, settings, spec.generation
     engine = spec.engine
+    engine_resources = (engine.resources if engine else None) or d.engine_resources
 
     def given(name: str, default: int) -> int:
         value = getattr(g, name) if g else None
@@ -189,7 +191,7 @@ def resolve(
         system_prompt=g.system_prompt if g else None,
         preview=spec.preview.samples_per_leaf if spec.preview else None,
         parallelism=spec.parallelism or d.parallelism,
-        engine_resources=(engine.resources if engine else None) or d.engine_resources,
+        engine_resources=engine_resources,
         mix_resources=d.mix_resources,
         runner_resources=d.runner_resources,
         http_proxy=s.proxy.http_proxy,
@@ -199,6 +201,7 @@ def resolve(
         run_as_user=s.pod_security.run_as_user,
         fs_group=s.pod_security.fs_group,
         pod_labels=dict(s.pod_labels),
+        pod_hour_price=pod_hour_price(engine_resources, choice.server, s.prices),
         placement=overlay(d.placement, spec.placement),
         queue_name=choice.queue_name,
         auxiliary_queue_name=s.queues.auxiliary,

@@ -119,7 +119,6 @@ def _explained(text: str) -> dict[str, str]:
     return {name: " ".join(said.split()) for name, said in zip(fields[::2], fields[1::2], strict=True)}
 
 
-@pytest.mark.deep
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_explain_describes_every_field(explain: Callable[[str], str], kind: Kind) -> None:
     (version,) = crd(kind)["spec"]["versions"]

@@ -99,6 +99,12 @@ def test_the_status_carries_no_rules_and_no_patterns() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_conditions_come_first_in_the_status(kind: Kind) -> None:
+    """As the conventions ask, so that who reads a status meets first what every kind has."""
+    assert next(iter(NODES[f"{kind.name}.status"]["properties"])) == "conditions"
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_a_crd_is_under_64_kilobytes(kind: Kind) -> None:
     """Far from the 256 KiB that `kubectl apply` can put into its annotation."""
     assert len(crd_yaml(kind).encode()) < 64_000

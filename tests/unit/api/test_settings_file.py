@@ -27,6 +27,7 @@ allowed: {{images: ["example.com/*"], fields: [generation]}}
 queues: {{auxiliary: small}}
 proxy: {{httpsProxy: "http://proxy:3128"}}
 podSecurity: {{runAsUser: 1000}}
+prices: {{currency: EUR, gpuHour: {{nvidia.com/gpu: 2.5, amd.com/gpu: 2}}}}
 podLabels: {{team: a}}
 """
     settings = load_settings(_file(tmp_path, text))
@@ -34,6 +35,7 @@ podLabels: {{team: a}}
     assert settings.defaults.engine_resources.limits == {"memory": "2Gi", "cpu": 1}
     assert settings.allowed.fields == ["generation"]
     assert settings.queues.auxiliary == "small"
+    assert settings.prices.gpu_hour == {"nvidia.com/gpu": 2.5, "amd.com/gpu": 2}
     assert settings.pod_labels == {"team": "a"}
 
 
@@ -156,7 +158,13 @@ podLabels: {{team: a}}
             "taxonomies: {allowedHosts: ['https://git.example.com']}",
             "taxonomies.allowedHosts[0]: 'https://git.example.com' has characters that are not allowed here",
         ),
-        ("limits: {workers: 0, resyncSeconds: 1}", "limits.workers: 0 is too small; at least 1\n"),
+        ("prices: {currency: euro}", "prices.currency: 'euro' has characters that are not allowed here; it must match"),
+        ("prices: {gpuHour: {nvidia.com/gpu: -1}}", "prices.gpuHour.nvidia.com/gpu: -1 is too small; at least 0"),
+        ("prices: {gpuHour: {nvidia.com/gpu: cheap}}", "prices.gpuHour.nvidia.com/gpu: should be a valid number, not"),
+        ("prices: {gpuHour: {nvidia.com/gpu: .nan}}", "prices.gpuHour.nvidia.com/gpu: should be a finite number, not"),
+        ("prices: {gpuHour: {gpu: 2}}", "prices.gpuHour.gpu: 'gpu': a device's name has a domain: nvidia.com/gpu,"),
+        ("prices: {gpuHour: {'x/y z': 2}}", "prices.gpuHour.x/y z: 'x/y z': each key is a name, or a DNS domain, a"),
+        ("limits: {workers: 0, resyncSeconds: 1}", "limits.workers: 0 is too small; at least 1"),
         ("limits: {workers: 0, resyncSeconds: 1}", "limits.resyncSeconds: 1 is too small; at least 10"),
     ],
 )
@@ -164,7 +172,7 @@ def test_a_bad_value_is_named_with_what_would_be_right(tmp_path: Path, added: st
     path = _file(tmp_path, IMAGES + added + "\n")
     with pytest.raises(SettingsError) as refused:
         load_settings(path)
-    assert f"{path}: {message}" in str(refused.value)
+    assert f"{path}:2: {message}" in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -174,8 +182,10 @@ def test_a_bad_value_is_named_with_what_would_be_right(tmp_path: Path, added: st
         ("images: {engine: e}", "images.runner: is missing; it says: validate, fetch and sync."),
         ("", "must be a mapping that begins with `images:`, not nothing"),
         ("- a", "must be a mapping that begins with `images:`, not a list"),
-        ("a: [", "is not YAML that can be used: line 1: "),
-        ("images: {engine: a, runner: b}\n\tdefaults: {}\n", "is not YAML that can be used: line 2: "),
+        ("a: [", "settings.yaml:1: is not YAML that can be used: expected the node content"),
+        ("images: {engine: a, runner: b}\n\tdefaults: {}\n", "settings.yaml:2: is not YAML that can be used: found"),
+        ("a: 1\n---\nb: 2\n", "settings.yaml:2: is not YAML that can be used: but found another document"),
+        ("images: 2026-99-99\n", "settings.yaml:1: is not YAML that can be used: month must be in 1..12"),
     ],
 )
 def test_a_file_that_is_no_settings_file(tmp_path: Path, text: str, message: str) -> None:
@@ -184,8 +194,49 @@ def test_a_file_that_is_no_settings_file(tmp_path: Path, text: str, message: str
     assert message in str(refused.value)
 
 
+MISTAKES = """\
+images:
+  engine: example.com/engine:1
+  runer: example.com/runner:1
+defaults:
+  scaleFactor: many
+  placement:
+    tolerations:
+      - key: a
+      - {key: b, operater: Exists}
+  scaleFactor: 30
+allowed: {images: example.com/*}
+limits:
+  deniedRanges:
+    - 10.0.0.0/8
+    - internal
+"""
+FOUND = (
+    ":1: images.runner: is missing; it says: validate, fetch and sync.",
+    ":3: images.runer: there is no such setting; did you mean runner?",
+    ":9: defaults.placement.tolerations[1].operater: there is no such setting; did you mean operator?",
+    ":10: scaleFactor: is there twice; keep one",
+    ":11: allowed.images: must be a list, not text ('example.com/*')",
+    ":15: limits.deniedRanges[1]: 'internal': 'internal' does not appear to be an IPv4 or IPv6 network",
+)
+
+
+def test_everything_that_is_wrong_is_told_at_once_each_with_its_line(tmp_path: Path) -> None:
+    path = _file(tmp_path, MISTAKES)
+    with pytest.raises(SettingsError) as refused:
+        load_settings(path)
+    assert refused.value.problems == tuple(f"{path}{words}" for words in FOUND)
+
+
+def test_a_value_that_is_merged_in_is_told_with_the_line_where_it_is_written(tmp_path: Path) -> None:
+    text = f"{IMAGES}defaults:\n  <<: {{maxTokens: 1,\n       scaleFactor: 5}}\n  scaleFactor: 0\n"
+    with pytest.raises(SettingsError) as refused:
+        load_settings(_file(tmp_path, text))
+    assert [problem.split(": ", 1)[0].rpartition(":")[2] for problem in refused.value.problems] == ["3", "5"]
+
+
 def test_a_setting_that_is_there_twice_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"line 4: 'scaleFactor' is there twice; keep one"):
+    with pytest.raises(SettingsError, match=r"yaml:4: scaleFactor: is there twice; keep one"):
         load_settings(_file(tmp_path, f"{IMAGES}defaults:\n  scaleFactor: 3\n  scaleFactor: 5\n"))
 
 

@@ -83,6 +83,27 @@ def test_a_group_of_fields_can_be_closed(spec: dict[str, Any]) -> None:
     assert next(iter(spec)) in problem.message
 
 
+SERVED = {"server": {"image": "v:1", "modelName": "m", "resources": {"limits": {"nvidia.com/gpu": 4, "cpu": 8}}}}
+ON_ONE_GPU = {"resources": {"limits": {"nvidia.com/gpu": "1", "rdma/hca": 1}}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "price"),
+    [
+        ({"teacher": SERVED}, "10 EUR"),
+        ({"engine": ON_ONE_GPU}, "2.5 EUR"),
+        ({"teacher": SERVED, "engine": ON_ONE_GPU}, "12.5 EUR"),
+        ({"engine": {"resources": {"limits": {"amd.com/gpu": 2}}}}, "0 EUR"),
+        ({}, None),
+    ],
+)
+def test_a_pod_costs_what_its_devices_cost(spec: dict[str, Any], price: str | None) -> None:
+    settings = some_settings(prices={"currency": "EUR", "gpuHour": {"nvidia.com/gpu": 2.5, "amd.com/gpu": 0}})
+    run = a_spec(**spec)
+    choice = choose(run, None, settings)
+    assert resolve(run, settings, choice, None, None).pod_hour_price == price
+
+
 def test_an_empty_spec_gets_every_default() -> None:
     spec, settings = a_spec(), some_settings()
     choice = choose(spec, None, settings, "gpus")

@@ -8,6 +8,7 @@ from hack.verify.generated import left_over
 from hack.verify.links import anchors, broken, links
 from hack.verify.locks import problems_of
 from hack.verify.versions import differing
+from hack.verify.workflows import foreign_steps
 from hack.version import VERSION
 
 
@@ -80,6 +81,11 @@ def test_a_crd_that_nothing_generates_any_more_is_found(tmp_path: Path) -> None:
     kept.touch()
     old.touch()
     assert list(left_over([kept, tmp_path / "values.yaml"])) == [old]
+
+
+def test_a_workflow_runs_make_targets_alone() -> None:
+    text = 'jobs: {a: {steps: [{run: make verify}, {uses: x}, {run: "pip install x\\nmake test-unit"}]}}'
+    assert foreign_steps(text) == ["pip install x"]
 
 
 SAME = {"version": VERSION, "appVersion": VERSION}
