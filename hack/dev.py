@@ -48,11 +48,12 @@ def _settings(given: str, cluster: Cluster, folder: Path) -> Path:
 
 
 def _seen(settings: Path) -> dict[Path, int]:
-    """When each source file and the settings were last changed; an editor may take one away for a moment."""
+    """When each source file and the settings were last changed; an editor or Git may take one away for a moment."""
     found = {}
-    for path in (*_SOURCES.rglob("*.py"), settings):
-        with suppress(FileNotFoundError):
-            found[path] = path.stat().st_mtime_ns
+    with suppress(OSError):
+        for path in (settings, *_SOURCES.rglob("*.py")):
+            with suppress(OSError):
+                found[path] = path.stat().st_mtime_ns
     return found
 
 
@@ -84,7 +85,7 @@ def main() -> int:
     given = os.environ.get
     for number in (signal.SIGINT, signal.SIGTERM):  # in order by either, also where a shell had it ignore the first
         signal.signal(number, signal.default_int_handler)
-    with TemporaryDirectory(prefix="sdg-dev-") as folder:
+    with TemporaryDirectory(prefix="sdg-dev-") as folder, suppress(KeyboardInterrupt):
         try:
             cluster = Cluster(given("CLUSTER", "sdg"))
             # By the environment, which takes several files too.
@@ -96,8 +97,7 @@ def main() -> int:
             return 1
         binds = ["--health-bind=127.0.0.1:8080", "--metrics-bind=127.0.0.1:9090"]
         command = [sys.executable, "-m", "sdg_operator.controller", f"--settings={settings}", *binds, *sys.argv[1:]]
-        with suppress(KeyboardInterrupt):
-            _serve(command, env, settings)
+        _serve(command, env, settings)
     return 0
 
 

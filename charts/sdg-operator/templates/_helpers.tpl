@@ -78,25 +78,36 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{/* The operator's settings file. */}}
 {{- define "sdg-operator.settings" -}}
 {{- $settings := deepCopy .Values.settings -}}
-{{- $own := $settings.images | default dict -}}
+{{- $own := dict -}}
+{{- range $name, $value := $settings.images -}}
+{{- if not (kindIs "invalid" $value) -}}{{- $_ := set $own $name $value -}}{{- end -}}
+{{- end -}}
 {{- $images := dict
   "engine" (include "sdg-operator.image" (list . .Values.images.engine))
   "runner" (include "sdg-operator.image" (list . .Values.images.runner))
   "pullPolicy" .Values.images.pullPolicy -}}
 {{- $_ := set $settings "images" (mergeOverwrite $images $own) -}}
 {{/* Helm takes a key away that a user sets to null; for this one null has a meaning of its own: no deadline. */}}
+{{- $_ := set $settings "defaults" ($settings.defaults | default dict) -}}
 {{- if not (hasKey $settings.defaults "startDeadlineSeconds") -}}
 {{- $_ := set $settings.defaults "startDeadlineSeconds" nil -}}
 {{- end -}}
 {{- toYaml $settings -}}
 {{- end -}}
 
+{{/* The default Secrets; what is set to null is the operator's own default. */}}
+{{- define "sdg-operator.storageSecret" -}}
+{{- (.Values.settings.defaults | default dict).storageSecret | default "sdg-storage" -}}
+{{- end -}}
+{{- define "sdg-operator.teacherSecret" -}}
+{{- (.Values.settings.defaults | default dict).teacherSecret | default "sdg-teacher" -}}
+{{- end -}}
+
 {{/* Names of all Secrets that the operator may read, as a JSON list. A hub's token is for the teacher's pod alone. */}}
 {{- define "sdg-operator.secretNames" -}}
-{{- $allowed := .Values.settings.allowed -}}
-{{- $defaults := .Values.settings.defaults -}}
-{{- concat $allowed.storageSecrets $allowed.teacherSecrets $allowed.gitSecrets
-  (list $defaults.storageSecret $defaults.teacherSecret) | uniq | sortAlpha | toJson -}}
+{{- $allowed := .Values.settings.allowed | default dict -}}
+{{- concat ($allowed.storageSecrets | default list) ($allowed.teacherSecrets | default list) ($allowed.gitSecrets | default list)
+  (list (include "sdg-operator.storageSecret" .) (include "sdg-operator.teacherSecret" .)) | uniq | sortAlpha | toJson -}}
 {{- end -}}
 
 {{/*

@@ -1,13 +1,15 @@
 """Types that both kinds and the settings share."""
 
 import re
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from pydantic.config import JsonDict
 
-from sdg_operator.api.rules import rules
+from sdg_operator.api.quantity import QUANTITY, Quantity
+from sdg_operator.api.rules import WORDS, rules
 
 State = Literal["queued", "running", "completed", "failed", "canceled"]
 TERMINAL_STATES: frozenset[State] = frozenset({"completed", "failed", "canceled"})
@@ -23,53 +25,57 @@ class ApiModel(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
 
 
-_QUANTITY = r"^([0-9]+|[0-9]+\.[0-9]*|\.[0-9]+)(([KMGTPE]i)|[numkMGTPE]|([eE][+-]?[0-9]+))?$"
 _LABEL_VALUE = r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$"
-_TAINT_KEY = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
 _PRINTABLE = r"^[!-~]+$"
 
 RESERVED_PREFIXES = ("sdg-operator.io", "kubernetes.io", "k8s.io", "x-k8s.io")
 """Label and annotation prefixes that `Placement` may not use, with all their subdomains: what Kubernetes, Kueue and
 this operator read there must not come from a user by a side door."""
+_RUNTIME_KEYS = r"^io\.(kubernetes|containerd|katacontainers)\.|^([^/]*\.)?(crio\.io|cncf\.io|openshift\.io)(/|$)"
+_RUNTIME_WORDS = "annotations for the container runtime, the network and OpenShift are the administrator's to set"
 RESERVED_LABELS = ("controller-uid", "job-name")
 """Labels without a prefix that the Job controller owns; it refuses a Job that brings them."""
 
 
-def _check_quantity(value: int | str) -> int | str:
-    if not re.match(_QUANTITY, str(value)):
-        raise ValueError("not a quantity; write it as in a pod, for example 1, 500m or 16Gi")
-    return value
-
-
-Quantity = Annotated[
-    int | str,
-    AfterValidator(_check_quantity),
-    Field(
-        description="A quantity as in a pod, for example 1, 500m or 16Gi.",
-        json_schema_extra={"x-kubernetes-int-or-string": True, "minimum": 0, "pattern": _QUANTITY, "maxLength": 32},
-    ),
-]
-_FOLDER = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$"
+_FOLDER = r"^[A-Za-z0-9_][A-Za-z0-9._=-]*(/[A-Za-z0-9_][A-Za-z0-9._=-]*)*/?$"
 _FOLDER_WORDS = (
-    "give a folder: parts joined by '/', each of letters, digits, '.', '_' and '-' and beginning with a letter or digit"
+    "give a folder: parts joined by '/', each of letters, digits, '.', '_', '=' and '-' and beginning with a letter, "
+    "digit or '_'"
 )
 
 
 def _check_folder(value: str) -> str:
-    if not re.match(_FOLDER, value):
+    if not re.fullmatch(_FOLDER, value):
         raise ValueError(_FOLDER_WORDS)
     return value
 
 
 DNS_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
-SecretName = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_NAME, description="Name of a Secret.")]
-DnsName = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_NAME)]
+_NAME_WORDS: JsonDict = {
+    WORDS: "a name has lower-case letters, digits, '-' and '.', and begins and ends with a letter or digit"
+}
+SecretName = Annotated[
+    str,
+    Field(
+        min_length=1, max_length=253, pattern=DNS_NAME, description="Name of a Secret.", json_schema_extra=_NAME_WORDS
+    ),
+]
+DnsName = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_NAME, json_schema_extra=_NAME_WORDS)]
 """Name of a ConfigMap, a PriorityClass and the like."""
 NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 NAME_LENGTH = 32
 """Longest name of a Taxonomy or DataGeneration: names of Jobs and pods are made from it."""
 ObjectName = Annotated[
-    str, Field(min_length=1, max_length=NAME_LENGTH, pattern=NAME_PATTERN, description="Name of a resource.")
+    str,
+    Field(
+        min_length=1,
+        max_length=NAME_LENGTH,
+        pattern=NAME_PATTERN,
+        description="Name of a resource.",
+        json_schema_extra={
+            WORDS: "a name has lower-case letters, digits and '-', and begins and ends with a letter or digit"
+        },
+    ),
 ]
 BucketKey = Annotated[
     str,
@@ -90,6 +96,26 @@ Folder = Annotated[
 ]
 ImageRef = Annotated[
     str, Field(min_length=1, max_length=512, pattern=_PRINTABLE, description="Container image reference.")
+]
+"""Also a glob of such, in the settings."""
+_IMAGE = (
+    r"^([A-Za-z0-9.:\[\]-]+/)?[a-z0-9]+([._/-]+[a-z0-9]+)*"
+    r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@[a-z0-9]+:[0-9a-f]{32,128})?$"
+)
+"""Source: https://github.com/distribution/reference, regexp.go, simplified."""
+Image = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=512,
+        description="Container image reference.",
+        json_schema_extra=rules(
+            (
+                f"self.matches(r'{_IMAGE}')",
+                "an image is written registry/path:tag or registry/path@sha256:…, in lower case and without https://",
+            )
+        ),
+    ),
 ]
 _HOST = r"([A-Za-z0-9._][A-Za-z0-9._-]{0,252}|\[[0-9A-Fa-f]*:[0-9A-Fa-f:.]*\])"
 _PORT = r"(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?"
@@ -160,7 +186,16 @@ def _keys_are_free(what: str, *further: tuple[str, str]) -> JsonDict:
     )
 
 
-_LabelValue = Annotated[str, Field(max_length=63, pattern=_LABEL_VALUE)]
+_LabelValue = Annotated[
+    str,
+    Field(
+        max_length=63,
+        pattern=_LABEL_VALUE,
+        json_schema_extra={
+            WORDS: "a label's value has letters, digits, '-', '_' and '.', and begins and ends with a letter or digit"
+        },
+    ),
+]
 NodeSelector = Annotated[dict[str, _LabelValue], Field(max_length=32, json_schema_extra=rules(_VALID_KEYS))]
 LabelMap = Annotated[
     dict[str, _LabelValue],
@@ -173,19 +208,28 @@ LabelMap = Annotated[
 ]
 AnnotationMap = Annotated[
     dict[str, Annotated[str, Field(max_length=4096)]],
-    Field(max_length=32, json_schema_extra=_keys_are_free("annotations")),
+    Field(
+        max_length=32,
+        json_schema_extra=_keys_are_free(
+            "annotations", (f"self.all(key, !key.matches(r'{_RUNTIME_KEYS}'))", _RUNTIME_WORDS)
+        ),
+    ),
 ]
 
 PLAIN_RESOURCES = ("cpu", "memory", "ephemeral-storage")
+HUGE_PAGES = r"^hugepages-[0-9]+[KMGT]i$"
+DEVICES = r"^[0-9]{1,9}$"
 RESOURCE_WORDS = (
-    f"a resource is {', '.join(PLAIN_RESOURCES)}, hugepages-<size>, or has a domain: a GPU is nvidia.com/gpu, "
-    "amd.com/gpu or the like"
+    f"a resource is {', '.join(PLAIN_RESOURCES)}, hugepages-2Mi and the like, or has a domain: a GPU is "
+    "nvidia.com/gpu, amd.com/gpu or the like"
 )
 DEVICES_WORDS = "a resource with a domain is counted in whole devices: write 1, not 500m or 0.5"
 OVERCOMMIT_WORDS = (
-    "what has a domain (nvidia.com/gpu) cannot be asked for beyond its limit: give it in limits, and in requests the "
-    "same number or nothing"
+    "what has a domain (nvidia.com/gpu) or is huge pages cannot be asked for beyond its limit: give it in limits, and "
+    "in requests the same or nothing"
 )
+BYTES_WORDS = "memory and storage are in bytes: 512Mi, not 512m"
+HUGE_PAGES_WORDS = "a container with huge pages needs cpu or memory too: Kubernetes refuses it else"
 REQUEST_WORDS = "a request is at most its limit: raise the limit or lower the request"
 QuantityMap = Annotated[
     dict[str, Quantity],
@@ -194,10 +238,19 @@ QuantityMap = Annotated[
         json_schema_extra=rules(
             _VALID_KEYS,
             (
-                f"self.all(key, key in {list(PLAIN_RESOURCES)} || key.startsWith('hugepages-') || key.contains('/'))",
+                f"self.all(key, key in {list(PLAIN_RESOURCES)} || key.matches('{HUGE_PAGES}') || "
+                "(key.contains('/') && !key.startsWith('requests.')))",
                 RESOURCE_WORDS,
             ),
-            ("self.all(key, !key.contains('/') || string(self[key]).matches('^[0-9]+$'))", DEVICES_WORDS),
+            (f"self.all(key, !key.contains('/') || string(self[key]).matches('{DEVICES}'))", DEVICES_WORDS),
+            (
+                "self.all(key, key == 'cpu' || key.contains('/') || !string(self[key]).matches('[num]$'))",
+                BYTES_WORDS,
+            ),
+            (
+                "!self.exists(key, key.startsWith('hugepages-')) || 'cpu' in self || 'memory' in self",
+                HUGE_PAGES_WORDS,
+            ),
         ),
     ),
 ]
@@ -209,13 +262,15 @@ class Resources(ApiModel):
     model_config = ConfigDict(
         json_schema_extra=rules(
             (
-                "!has(self.requests) || self.requests.all(key, !key.contains('/') || (has(self.limits) && "
-                "key in self.limits && string(self.limits[key]) == string(self.requests[key])))",
+                "!has(self.requests) || self.requests.all(key, !(key.contains('/') || key.startsWith('hugepages-')) || "
+                "(has(self.limits) && key in self.limits && "
+                "string(self.limits[key]) == string(self.requests[key])))",
                 OVERCOMMIT_WORDS,
             ),
             (
                 "!has(self.requests) || !has(self.limits) || self.requests.all(key, !(key in self.limits) || "
-                "!isQuantity(string(self.requests[key])) || !isQuantity(string(self.limits[key])) || "
+                f"!string(self.requests[key]).matches(r'{QUANTITY}') || "
+                f"!string(self.limits[key]).matches(r'{QUANTITY}') || "
                 "!quantity(string(self.requests[key])).isGreaterThan(quantity(string(self.limits[key]))))",
                 REQUEST_WORDS,
             ),
@@ -223,7 +278,7 @@ class Resources(ApiModel):
     )
 
     limits: QuantityMap = Field(
-        default={}, description="Most that the container may use, for example nvidia.com/gpu: 1."
+        default={}, description="Most that the container may use: nvidia.com/gpu: 1, cpu: 500m, memory: 16Gi; no 0.5."
     )
     requests: QuantityMap = Field(default={}, description="What the scheduler sets aside; limits where absent.")
 
@@ -239,14 +294,13 @@ class Toleration(ApiModel):
     model_config = ConfigDict(
         json_schema_extra=rules(
             ("has(self.key) || (has(self.operator) && self.operator == 'Exists')", TOLERATE_ALL_WORDS),
-            ("!has(self.value) || !has(self.operator) || self.operator == 'Equal'", EXISTS_WORDS),
+            ("!has(self.key) || !format.qualifiedName().validate(self.key).hasValue()", KEY_WORDS),
+            ("!has(self.value) || self.value == '' || !has(self.operator) || self.operator == 'Equal'", EXISTS_WORDS),
             ("!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')", SECONDS_WORDS),
         )
     )
 
-    key: Annotated[str, Field(max_length=316, pattern=_TAINT_KEY)] | None = Field(
-        default=None, description="Taint key; absent for all."
-    )
+    key: Annotated[str, Field(max_length=317)] | None = Field(default=None, description="Taint key; absent for all.")
     operator: Literal["Exists", "Equal"] | None = Field(default=None, description="Exists or Equal (default).")
     value: _LabelValue | None = Field(default=None, description="Taint value.")
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
@@ -294,33 +348,34 @@ class Condition(ApiModel):
     last_transition_time: Timestamp = Field(description="When status last changed (RFC 3339).")
 
 
-def _check_own_placement(placement: Placement) -> Placement:
-    sizes = {
-        "nodeSelector": len(placement.node_selector),
-        "labels": len(placement.labels),
-        "annotations": len(placement.annotations),
-        "tolerations": len(placement.tolerations),
-    }
-    if too_many := [name for name, size in sizes.items() if size > _OWN_PLACEMENT[name]]:
-        raise ValueError(f"{', '.join(too_many)}: {_OWN_PLACEMENT_WORDS}")
-    return placement
-
-
 _OWN_PLACEMENT = {"nodeSelector": 16, "labels": 16, "annotations": 16, "tolerations": 8}
-_OWN_PLACEMENT_WORDS = (
+OWN_PLACEMENT_WORDS = (
     "at most 16 node labels, 16 labels, 16 annotations and 8 tolerations, since a run's and the administrator's are "
     "added up"
 )
+
+
+def own_placement_too_large(placement: Placement) -> Iterator[tuple[str, Any]]:
+    """Yield what of a placement has more entries than one person may give, with the entries."""
+    for name, entries in (
+        ("nodeSelector", placement.node_selector),
+        ("labels", placement.labels),
+        ("annotations", placement.annotations),
+        ("tolerations", placement.tolerations),
+    ):
+        if len(entries) > _OWN_PLACEMENT[name]:
+            yield name, entries
+
+
 OwnPlacement = Annotated[
     Placement,
-    AfterValidator(_check_own_placement),
     Field(
         json_schema_extra=rules(
             (
                 " && ".join(
                     f"(!has(self.{key}) || size(self.{key}) <= {most})" for key, most in _OWN_PLACEMENT.items()
                 ),
-                _OWN_PLACEMENT_WORDS,
+                OWN_PLACEMENT_WORDS,
             )
         )
     ),

@@ -11,28 +11,44 @@ from sdg_operator.api.common import (
     Condition,
     DnsName,
     Folder,
+    Image,
     ImageRef,
     LabelMap,
     ObjectName,
     OwnPlacement,
     Placement,
-    Quantity,
     Resources,
     SecretName,
     State,
     Timestamp,
 )
-from sdg_operator.api.rules import exactly_one, frozen_except, keyed_by, rules
+from sdg_operator.api.quantity import Quantity
+from sdg_operator.api.rules import WORDS, exactly_one, frozen_except, keyed_by, rules
 
 PipelineName = Literal["simple", "full", "llama"]
 ModelFamily = Literal["merlinite", "granite", "mixtral", "mistral", "llama", "blank"]
+
+
+_NO_NUL = r"^[^\x00]*$"
+"""No program can be started with it."""
+_Digest = Annotated[
+    str,
+    Field(
+        pattern=r"^sha256:[0-9a-f]{64}$",
+        max_length=71,
+        json_schema_extra={
+            WORDS: "a digest is sha256: and 64 digits from 0 to f, as in status.snapshot of the Taxonomy"
+        },
+    ),
+]
+_Word = Annotated[str, Field(max_length=1024, pattern=_NO_NUL)]
 
 
 class TaxonomyRef(ApiModel):
     """The Taxonomy to use, in the same namespace."""
 
     name: ObjectName = Field(description="Name of the Taxonomy.")
-    digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", max_length=71)] | None = Field(
+    digest: _Digest | None = Field(
         default=None, description="Use exactly this snapshot, even if the source has changed since."
     )
 
@@ -54,13 +70,26 @@ class DataSource(ApiModel):
     knowledge_key: BucketKey | None = Field(default=None, description="Key of a knowledge train file (jsonl).")
 
 
+_NO_TWINS = rules(
+    ("self.all(one, self.exists_one(other, other == one))", "each item of dataSources is another one: remove the twin")
+)
+
+
 class EnvVar(ApiModel):
     """An environment variable with a literal value."""
 
-    name: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = Field(
-        description="Name of the variable."
+    name: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=128,
+            pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+            json_schema_extra={WORDS: "a variable's name has letters, digits and '_', and begins with no digit"},
+        ),
+    ] = Field(description="Name of the variable.")
+    value: Annotated[str, Field(max_length=2048, pattern=_NO_NUL)] = Field(
+        description="Value of the variable, as it is: $(NAME) is not replaced."
     )
-    value: Annotated[str, Field(max_length=4096)] = Field(description="Value of the variable.")
 
 
 class HubModel(ApiModel):
@@ -78,21 +107,22 @@ class ServedModel(ApiModel):
     )
 
     pvc: DnsName | None = Field(default=None, description="PersistentVolumeClaim, mounted read-only at /models.")
-    image: ImageRef | None = Field(default=None, description="Image volume, mounted read-only at /models.")
+    image: Image | None = Field(default=None, description="Image volume, mounted read-only at /models.")
     hub: HubModel | None = Field(default=None, description="Downloaded by the server.")
 
 
 class TeacherServer(ApiModel):
     """A teacher that is served next to the engine in the same pod. Made for vLLM as published."""
 
-    image: ImageRef = Field(description="Image of an OpenAI-compatible server.")
+    image: Image = Field(description="Image of an OpenAI-compatible server.")
     model: ServedModel | None = Field(default=None, description="Weights; absent where the image brings them.")
     model_name: Annotated[str, Field(min_length=1, max_length=255)] = Field(description="Name that requests ask for.")
-    command: Annotated[list[Annotated[str, Field(max_length=4096)]], Field(max_length=16)] = Field(
+    command: Annotated[list[_Word], Field(max_length=16)] = Field(
         default=[], description="Entry point; the image's own where absent."
     )
-    args: Annotated[list[Annotated[str, Field(max_length=4096)]], Field(max_length=64)] = Field(
-        default=[], description="Arguments of the server."
+    args: Annotated[list[_Word], Field(max_length=64)] = Field(
+        default=[],
+        description="Arguments, instead of vLLM's usual ones: the model, --served-model-name, --port.",
     )
     env: Annotated[list[EnvVar], Field(max_length=32, json_schema_extra=keyed_by("name"))] = Field(
         default=[], description="Environment of the server."
@@ -100,9 +130,12 @@ class TeacherServer(ApiModel):
     port: Annotated[int, Field(ge=1024, le=65_535)] | None = Field(
         default=None, description="Port it listens on (8000)."
     )
-    health_path: Annotated[str, Field(pattern=r"^/", max_length=255)] | None = Field(
-        default=None, description="Path of its probes (/health)."
-    )
+    health_path: (
+        Annotated[
+            str, Field(pattern=r"^/", max_length=255, json_schema_extra={WORDS: "a path begins with a slash: /health"})
+        ]
+        | None
+    ) = Field(default=None, description="Path of its probes (/health).")
     resources: Resources = Field(default=Resources(), description="GPUs and the like of the server.")
     shm_size: Quantity | None = Field(
         default=None, description="Size of /dev/shm, for example 8Gi; needed for more than one GPU."
@@ -130,7 +163,7 @@ class Teacher(ApiModel):
 class Engine(ApiModel):
     """What makes the samples."""
 
-    image: ImageRef | None = Field(default=None, description="Image that keeps the engine contract.")
+    image: Image | None = Field(default=None, description="Image that keeps the engine contract.")
     resources: Resources | None = Field(default=None, description="Resources of the engine's container.")
 
 
@@ -162,7 +195,7 @@ class Generation(ApiModel):
         default=None, description="Rows of a leaf that make one batch, the unit of checkpoints."
     )
     max_concurrency: Annotated[int, Field(ge=1, le=4096)] | None = Field(
-        default=None, description="Bound on answers asked for at once, over all shards."
+        default=None, description="Bound on answers asked for at once: over all shards, of teacher.server for each."
     )
     max_tokens: Annotated[int, Field(ge=16, le=131_072)] | None = Field(default=None, description="Bound on an answer.")
     model_family: ModelFamily | None = Field(
@@ -188,7 +221,9 @@ class Reuse(ApiModel):
 class Output(ApiModel):
     """Where the result goes."""
 
-    secret_name: SecretName | None = Field(default=None, description="Storage Secret of the result.")
+    secret_name: SecretName | None = Field(
+        default=None, description="Storage Secret of the result, and of all that dataSources names."
+    )
     prefix: Folder | None = Field(default=None, description="Folder in the bucket (synthetic_data).")
 
 
@@ -260,8 +295,8 @@ class DataGenerationSpec(ApiModel):
     model_config = ConfigDict(json_schema_extra=_rules_of_a_run)
 
     taxonomy_ref: TaxonomyRef | None = Field(default=None, description="The Taxonomy to make samples from.")
-    data_sources: Annotated[list[DataSource], Field(max_length=20)] = Field(
-        default=[], description="Other runs and train files to merge into the result, at most 20."
+    data_sources: Annotated[list[DataSource], Field(max_length=20, json_schema_extra=_NO_TWINS)] = Field(
+        default=[], description="Other runs and train files of the same bucket to merge into the result, at most 20."
     )
     teacher: Teacher | None = Field(default=None, description="Who answers; the administrator's default where absent.")
     engine: Engine | None = Field(default=None, description="What makes the samples.")
@@ -284,10 +319,10 @@ class DataGenerationSpec(ApiModel):
         default=None, description="Fail when all attempts together were active for so long."
     )
     max_failed_leaves: Annotated[int, Field(ge=0, le=10_000)] | None = Field(
-        default=None, description="Leaves that may fail by their own fault (0)."
+        default=None, description="Leaves that may fail by their own fault; 0 by default."
     )
     max_fruitless_attempts: Annotated[int, Field(ge=0, le=100)] | None = Field(
-        default=None, description="Attempts in a row that may add no finished leaf before the run fails (3)."
+        default=None, description="Attempts in a row that may add no finished leaf before the run fails; 3 by default."
     )
     suspend: bool | None = Field(default=None, description="Stop and free the GPUs; go on when false again.")
     cancel: bool | None = Field(default=None, description="End the run and keep what was made; cannot be taken back.")

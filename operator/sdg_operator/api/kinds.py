@@ -51,7 +51,7 @@ TAXONOMY = Kind(
         Column("Ready", '.status.conditions[?(@.type=="Ready")].status', "Whether the newest content can be used."),
         _STATE,
         Column("Leaves", ".status.leaves.total", "Leaves found.", "integer"),
-        Column("Checked", ".status.lastSourceCheckTime", "When the source was last looked at.", "date"),
+        Column("Checked", ".status.lastSourceCheckTime", "When the source was last checked.", "date"),
         _AGE,
         Column("Revision", ".status.checkedRevision", "ETag or commit that was checked.", wide=True),
         Column("Snapshot", ".status.snapshot.digest", "Digest of the latest good snapshot.", wide=True),

@@ -12,6 +12,10 @@ def rules(*expressions: tuple[str, str]) -> JsonDict:
     return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in expressions]}
 
 
+WORDS = "x-words"
+"""Beside a pattern: what the API server says where a text does not match, instead of the pattern itself."""
+
+
 def exactly_one(*fields: str, message: str) -> JsonDict:
     """Attach the rule that exactly one of the fields is set."""
     return rules((f"[{', '.join(f'has(self.{name})' for name in fields)}].filter(set, set).size() == 1", message))

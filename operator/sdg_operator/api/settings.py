@@ -11,6 +11,7 @@ from pydantic.alias_generators import to_camel
 
 from sdg_operator.api import settings_checks
 from sdg_operator.api.common import (
+    DNS_NAME,
     DnsName,
     Folder,
     ImageRef,
@@ -28,9 +29,12 @@ _Placement = Annotated[OwnPlacement, settings_checks.refusing(settings_checks.pl
 _Labels = Annotated[LabelMap, settings_checks.refusing(settings_checks.labels)]
 _Prices = Annotated[
     dict[str, Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]],
-    settings_checks.refusing(settings_checks.devices),
     Field(max_length=32),
+    settings_checks.refusing(settings_checks.devices),
 ]
+_QueueName = Annotated[str, Field(min_length=1, max_length=63, pattern=DNS_NAME)]
+"""It becomes the value of a label."""
+_NoProxy = Annotated[str, Field(max_length=4096, pattern=r"^[ -~]*$")]
 _HostGlob = Annotated[str, Field(max_length=253, pattern=r"^[-A-Za-z0-9._:*?\[\]!]+$")]
 _Bytes = Annotated[int, Field(ge=1024, le=1 << 50)]
 _Count = Annotated[int, Field(ge=1, le=10_000_000)]
@@ -131,7 +135,7 @@ class Defaults(SettingsModel):
         ge=10,
         le=604_800,
         description="Fail when a pod holds a node for so long without having started; at least ten minutes more than a "
-        "served model may take to load.",
+        "served model may take to load. No deadline where null.",
     )
     active_deadline_seconds: int | None = Field(
         default=None, ge=10, le=31_536_000, description="Fail when all attempts together were active for so long."
@@ -147,7 +151,7 @@ class Defaults(SettingsModel):
 class Queues(SettingsModel):
     """Kueue."""
 
-    auxiliary: DnsName | None = Field(
+    auxiliary: _QueueName | None = Field(
         default=None, description="LocalQueue of validate and mix Jobs; none where absent."
     )
 
@@ -210,7 +214,7 @@ class Proxy(SettingsModel):
 
     http_proxy: _Proxy | None = Field(default=None, description="HTTP_PROXY.")
     https_proxy: _Proxy | None = Field(default=None, description="HTTPS_PROXY.")
-    no_proxy: Annotated[str, Field(max_length=4096)] | None = Field(default=None, description="NO_PROXY.")
+    no_proxy: _NoProxy | None = Field(default=None, description="NO_PROXY.")
     ca_config_map: DnsName | None = Field(
         default=None,
         description="ConfigMap in users' namespaces with the key ca.crt, which takes the place of the public "

@@ -13,18 +13,15 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from sdg_operator.api import common
 from sdg_operator.api.common import Placement, Resources, Toleration
+from sdg_operator.api.quantity import value_of
 
 Finding = tuple[tuple[str | int, ...], Any, str]
 """Where below the checked value, what is there, and what is wrong with it."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _DOMAIN: Final = re.compile(common.DNS_NAME)
+_LONGEST_DOMAIN: Final = 253
 _RESERVED: Final = re.compile(rf"([^/]*\.)?({'|'.join(map(re.escape, common.RESERVED_PREFIXES))})/")
-_SUFFIXES: Final = {
-    **{suffix: 1000.0**power for power, suffix in enumerate(("n", "u", "m", "", "k", "M", "G", "T", "P", "E"), -3)},
-    **{suffix: 1024.0**power for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)},
-}
-_QUANTITY: Final = re.compile(r"([0-9.]+(?:[eE][+-]?[0-9]+)?)([A-Za-z]*)")
 
 
 def refusing(check: Callable[[Any], Iterable[Finding]]) -> AfterValidator:
@@ -58,7 +55,9 @@ def labels(given: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def placement(given: Placement) -> Iterator[Finding]:
-    """Find what a pod cannot have of a placement."""
+    """Find what a pod cannot have of a placement, and more than leaves room for a run's own."""
+    for name, entries in common.own_placement_too_large(given):
+        yield (name,), entries, common.OWN_PLACEMENT_WORDS
     for place, found in (
         ("nodeSelector", _keys(given.node_selector)),
         ("labels", labels(given.labels)),
@@ -77,11 +76,16 @@ def resources(given: Resources) -> Iterator[Finding]:
         for name, amount in amounts.items():
             if words := _amount(name, amount):
                 yield (kind, name), amount, words
+        if any(name.startswith("hugepages-") for name in amounts) and not {"cpu", "memory"} & amounts.keys():
+            yield (kind,), dict(amounts), common.HUGE_PAGES_WORDS
     for name, amount in given.requests.items():
         limit = given.limits.get(name)
-        if "/" in name and str(limit) != str(amount):
-            yield ("requests", name), amount, common.OVERCOMMIT_WORDS
-        elif limit is not None and _value(amount) > _value(limit):
+        if _amount(name, amount) or (limit is not None and _amount(name, limit)):
+            continue
+        if name not in common.PLAIN_RESOURCES:  # a device, or huge pages
+            if str(limit) != str(amount):
+                yield ("requests", name), amount, common.OVERCOMMIT_WORDS
+        elif limit is not None and value_of(amount) > value_of(limit):
             yield ("requests", name), amount, f"{common.REQUEST_WORDS} ({limit})"
 
 
@@ -96,9 +100,10 @@ def devices(given: Mapping[str, float]) -> Iterator[Finding]:
 
 def proxy(value: str) -> str:
     """Take an http:// or https:// address of a proxy. Raises ValueError."""
-    parts = urlsplit(value)
+    # urlsplit leaves out what is not printable, and the container would get it.
+    parts = urlsplit(value if re.fullmatch("[!-~]+", value) else "")
     # Asking for the port raises ValueError where it is no number.
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0 or " " in value:
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
         raise ValueError("write it with its scheme, for example http://proxy.example.com:3128")
     return value
 
@@ -106,25 +111,21 @@ def proxy(value: str) -> str:
 def _amount(name: str, amount: int | str) -> str | None:
     for _, _, words in _keys([name]):
         return words
-    if name not in common.PLAIN_RESOURCES and not name.startswith("hugepages-") and "/" not in name:
+    if name not in common.PLAIN_RESOURCES and "/" not in name and not re.fullmatch(common.HUGE_PAGES, name):
         return common.RESOURCE_WORDS
-    if "/" in name and not str(amount).isdecimal():
+    if name.startswith("requests."):
+        return common.RESOURCE_WORDS
+    if "/" in name and not re.fullmatch(common.DEVICES, str(amount)):
         return common.DEVICES_WORDS
+    if name != "cpu" and "/" not in name and str(amount)[-1] in "num":
+        return common.BYTES_WORDS
     return None
-
-
-def _value(quantity: int | str) -> float:
-    match = _QUANTITY.fullmatch(str(quantity))
-    if match is None:
-        raise ValueError(f"{quantity!r} is no quantity")
-    # Nine digits are enough to tell a mistake, and 300m is 0.3.
-    return float(f"{float(match[1]) * _SUFFIXES[match[2]]:.9e}")
 
 
 def _keys(keys: Iterable[str]) -> Iterator[Finding]:
     for key in keys:
         domain, slash, name = key.rpartition("/")
-        if not _NAME.fullmatch(name) or (slash and not _DOMAIN.fullmatch(domain)):
+        if not _NAME.fullmatch(name) or (slash and not (_DOMAIN.fullmatch(domain) and len(domain) <= _LONGEST_DOMAIN)):
             yield (key,), key, common.KEY_WORDS
 
 
@@ -141,9 +142,11 @@ def _below(place: str, found: Iterable[Finding]) -> Iterator[Finding]:
 
 
 def _toleration(given: Toleration) -> str | None:
+    for _, _, words in _keys([given.key] if given.key is not None else []):
+        return words
     if given.key is None and given.operator != "Exists":
         return common.TOLERATE_ALL_WORDS
-    if given.value is not None and given.operator == "Exists":
+    if given.value and given.operator == "Exists":
         return common.EXISTS_WORDS
     if given.toleration_seconds is not None and given.effect != "NoExecute":
         return common.SECONDS_WORDS

@@ -23,7 +23,7 @@ _GitRef = Annotated[
         max_length=255,
         json_schema_extra=rules(
             (
-                r"self.matches('^[^-/.][!-~]*$') && !self.matches(r'[~^:?*\[\\]|\.\.|@\{')",
+                r"self.matches('^[!-,0-~][!-~]*$') && !self.matches(r'[~^:?*\[\\]|\.\.|@\{')",
                 "give a branch, a tag or a commit (plain characters, not beginning with '-', '/' or '.')",
             ),
         ),
@@ -87,7 +87,7 @@ class TaxonomySpec(ApiModel):
     )
     interval_seconds: Annotated[int, Field(ge=10, le=86_400)] | None = Field(
         default=None,
-        description="How often the source is looked at for changes; the administrator's default where absent.",
+        description="How often a key is looked at (Git: before each run); the administrator's default where absent.",
     )
 
 
@@ -155,7 +155,7 @@ class TaxonomyStatus(ApiModel):
         default=None, description="When the latest check was started (RFC 3339)."
     )
     last_source_check_time: Timestamp | None = Field(
-        default=None, description="When the source was last seen to be unchanged or was checked (RFC 3339)."
+        default=None, description="When the source was last checked, or seen to be unchanged before a run (RFC 3339)."
     )
     snapshot: SnapshotStatus | None = Field(default=None, description="The latest good snapshot.")
     leaves: LeafCounts | None = Field(default=None, description="Leaves by kind.")

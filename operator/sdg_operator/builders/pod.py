@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from sdg_operator.api import API_VERSION
 from sdg_operator.api.common import Resources
+from sdg_operator.api.quantity import value_of
 from sdg_operator.reconcile.jobs import JobHeader, PodSettings
 from sdg_operator.reconcile.names import QUEUE_LABEL
 
@@ -96,17 +97,27 @@ def resources_of(resources: Resources) -> Json:
 def with_ephemeral_storage(container: Json, size: int) -> Json:
     """Ask the scheduler for a node with room for the work folder.
 
-    Not where the container has a limit of its own: it counts as the request too, and a request above it is refused.
+    Not where the container asks for more, or has a limit of its own: it counts as the request too, and a request above
+    it is refused.
     """
     resources = container["resources"]
     if "ephemeral-storage" in resources.get("limits", {}):
         return container
-    requests = {**resources.get("requests", {}), "ephemeral-storage": str(size)}
+    own = resources.get("requests", {})
+    if "ephemeral-storage" in own and value_of(own["ephemeral-storage"]) >= size:
+        return container
+    requests = {**own, "ephemeral-storage": str(size)}
     return {**container, "resources": {**resources, "requests": requests}}
 
 
 def env(name: str, value: str) -> Json:
-    return {"name": name, "value": value}
+    """A variable with a value as it is: Kubernetes reads ``$$`` as ``$``, and would replace ``$(NAME)``."""
+    return {"name": name, "value": literal(value)}
+
+
+def literal(text: str) -> str:
+    """A text as Kubernetes writes it down for env, command and args, so that nothing in it is replaced."""
+    return text.replace("$", "$$")
 
 
 def proxies(pod: PodSettings) -> list[Json]:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from sdg_operator.api.datageneration import ResolvedTeacher, TeacherServer
-from sdg_operator.builders.pod import Json, authorities, container, env, mount, network_env, scratch
+from sdg_operator.builders.pod import Json, authorities, container, env, literal, mount, network_env, scratch
 from sdg_operator.engine.contract import (
     TEACHER_CA_FILE_ENV,
     TEACHER_MODEL_ENV,
@@ -90,7 +90,7 @@ def _usual_args(teacher: TeacherServer, port: int) -> list[str]:
     if teacher.command or teacher.model is None:
         return []
     weights = teacher.model.hub.name if teacher.model.hub else _MODELS
-    return [weights, "--served-model-name", teacher.model_name, "--port", str(port)]
+    return [literal(weights), "--served-model-name", literal(teacher.model_name), "--port", str(port)]
 
 
 def _caches() -> list[Json]:

@@ -20,23 +20,36 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    check.add_argument("file", type=Path, metavar="FILE", help="the settings file; - for standard input")
+    check.add_argument("file", metavar="FILE", help="the settings file; - for standard input")
     check.set_defaults(run=_check)
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from sdg_operator.api.settings_file import SettingsError, load_settings  # noqa: PLC0415
+    from sdg_operator.api.settings_file import (  # noqa: PLC0415
+        SettingsError,
+        SettingsMissing,
+        load_settings,
+        read_settings,
+    )
 
-    file: Path = arguments.file
-    path = Path("/dev/stdin") if str(file) == "-" else file
-    if not path.exists():
+    file: str = arguments.file
+    try:
+        if file == "-":
+            read_settings(sys.stdin.buffer.read(), "-")
+        else:
+            load_settings(Path(file))
+    except SettingsMissing:
         print(f"sdg: there is no file {file}", file=sys.stderr)
         return 2
-    try:
-        load_settings(path)
     except SettingsError as error:
-        print(error)
+        print(_printable(str(error)))
         print(f"The settings cannot be used: {len(error.problems)} to mend.")
         return 1
-    print(f"{file}: the settings can be used")
+    print(f"{_printable(file)}: the settings can be used")
     return 0
+
+
+def _printable(text: str) -> str:
+    """A text in what the terminal can show."""
+    encoding = sys.stdout.encoding
+    return text.encode(encoding, "backslashreplace").decode(encoding)

@@ -1,10 +1,13 @@
 """What a run's pods cost an hour."""
 
 from decimal import Decimal
+from typing import Final
 
 from sdg_operator.api.common import Resources
 from sdg_operator.api.datageneration import TeacherServer
 from sdg_operator.api.settings import Prices
+
+_SMALLEST: Final = Decimal("0.000001")
 
 
 def pod_hour_price(engine: Resources, server: TeacherServer | None, prices: Prices) -> str | None:
@@ -19,4 +22,7 @@ def pod_hour_price(engine: Resources, server: TeacherServer | None, prices: Pric
         for name, amount in limits.items()
         if name in prices.gpu_hour
     ]
-    return f"{sum(priced, Decimal()).normalize():f} {prices.currency}" if priced else None
+    if not priced:
+        return None
+    price = sum(priced, Decimal()).quantize(_SMALLEST).normalize()
+    return f"{price:f} {prices.currency}"

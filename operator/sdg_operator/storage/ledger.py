@@ -90,7 +90,10 @@ def plan_attempt(attempt: int, missing: Sequence[LeafInput], shards: int, done: 
 
 
 def plan_mix(inputs: RunInputs, now: Standing, merged: MixPlan | None = None) -> MixPlan:
-    """Freeze what to mix: the chosen samples of this run, then those of merged runs, then whole train files."""
+    """Freeze what to mix: the chosen samples of this run, then those of merged runs, then whole train files.
+
+    Each once: a merged run may have taken leaves over from this one, or from another merged run.
+    """
     added = merged or MixPlan(sources=())
     by_id = {leaf.id: leaf for leaf in inputs.leaves}
     own = [
@@ -115,10 +118,13 @@ def plan_mix(inputs: RunInputs, now: Standing, merged: MixPlan | None = None) ->
         )
         for leaf in now.failed
     ]
+    once: dict[str, MixSource] = {}
+    for source in (*own, *added.sources):
+        once.setdefault(source.data.key, source)
     return MixPlan(
-        sources=(*own, *added.sources),
+        sources=tuple(once.values()),
         origins=added.origins,
-        files=added.files,
+        files=tuple(dict.fromkeys(added.files)),
         failed=tuple(failed),
         missing=tuple(leaf.path for leaf in now.missing),
     )

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from sdg_operator.api.common import Resources
+from sdg_operator.api.datageneration import EnvVar
 from sdg_operator.builders import build
 from sdg_operator.reconcile.jobs import GenerateJob
 from tests.golden.jobs.inputs import JOBS
@@ -42,3 +43,28 @@ def test_an_engines_own_limit_of_scratch_space_is_not_asked_beyond() -> None:
     small = Resources(limits={"ephemeral-storage": "1Mi"})
     (engine,) = build(replace(job, engine_resources=small))["spec"]["template"]["spec"]["containers"]
     assert engine["resources"] == {"limits": {"ephemeral-storage": "1Mi"}}
+
+
+def test_more_scratch_space_than_is_needed_is_asked_for_where_somebody_wants_it() -> None:
+    job = JOBS["generate-endpoint"]
+    assert isinstance(job, GenerateJob)
+    for asked, given in (("900Gi", "900Gi"), ("1Ki", str(job.work_bytes))):
+        wanted = Resources(requests={"ephemeral-storage": asked})
+        (engine,) = build(replace(job, engine_resources=wanted))["spec"]["template"]["spec"]["containers"]
+        assert engine["resources"]["requests"]["ephemeral-storage"] == given
+
+
+def test_kubernetes_replaces_nothing_in_what_a_user_wrote() -> None:
+    """It reads ``$$`` as ``$``, and ``$(NAME)`` as a variable."""
+    job = JOBS["generate-vllm"]
+    assert isinstance(job, GenerateJob)
+    server = job.teacher.server
+    assert server is not None
+    env = [EnvVar(name="PRICE", value="$(HOME) $$5")]
+    mine = server.model_copy(update={"model_name": "m$$", "env": env, "args": [], "command": []})
+    changed = replace(job, teacher=job.teacher.model_copy(update={"server": mine, "model": "m$$"}))
+    spec = build(changed)["spec"]["template"]["spec"]
+    (teacher,) = (c for c in spec["initContainers"] if c["name"] == "teacher")
+    assert {"name": "PRICE", "value": "$$(HOME) $$$$5"} in teacher["env"]
+    assert "m$$$$" in teacher["args"]
+    assert {"name": "SDG_TEACHER_MODEL", "value": "m$$$$"} in spec["containers"][0]["env"]

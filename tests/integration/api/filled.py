@@ -17,6 +17,7 @@ _SHORT: Final = 8
 
 _STRINGS: Final[dict[str, Callable[[int], str]]] = {
     "taxonomyRef.digest": lambda _: f"sha256:{'0' * 64}",
+    "tolerations[].key": lambda size: f"example.com/{'a' * min(size - 12, 63)}",
     "git.url": lambda size: f"https://example.com/{'a' * (size - 20)}",
     "credentials[].urlPrefix": lambda size: f"https://example.com/{'a' * (size - 20)}",
     "git.path": lambda size: ("a/" * size)[:size],
@@ -41,7 +42,8 @@ class _Filler:
     def value(self, node: Schema, path: str, number: int = 0) -> Any:
         """Fill one place; `number` is that of the list's item that it belongs to."""
         if node.get("x-kubernetes-int-or-string"):
-            return "1" * (node["maxLength"] if self.largest else 1)
+            # Devices, in a map of resources, are counted with fewer digits.
+            return "1" * ((9 if path.endswith("[]") else node["maxLength"]) if self.largest else 1)
         if "enum" in node:
             return _at(path, _CHOICES) or node["enum"][self.variant % len(node["enum"])]
         if node["type"] == "string":

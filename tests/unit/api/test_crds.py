@@ -7,8 +7,9 @@ import pytest
 from pydantic import ConfigDict, Field
 
 from hack.generate.crds import crd, crd_yaml, schema_of, without_rules
-from sdg_operator.api.common import ApiModel, Quantity
+from sdg_operator.api.common import ApiModel
 from sdg_operator.api.kinds import KINDS, Kind
+from sdg_operator.api.quantity import Quantity
 from sdg_operator.api.rules import exactly_one, frozen_except, keyed_by, rules
 from tests.integration.api.frozen_fields import FIELDS, ROWS, TABLE
 

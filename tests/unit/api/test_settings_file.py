@@ -74,7 +74,7 @@ podLabels: {{team: a}}
         ),
         (
             "defaults: {engineResources: {limits: {gpu: 1}}}",
-            "defaults.engineResources.limits.gpu: 1: a resource is cpu, memory, ephemeral-storage, hugepages-<size>",
+            "defaults.engineResources.limits.gpu: 1: a resource is cpu, memory, ephemeral-storage, hugepages-2Mi",
         ),
         (
             "defaults: {engineResources: {limits: {nvidia.com/gpu: 500m}}}",
@@ -82,7 +82,7 @@ podLabels: {{team: a}}
         ),
         (
             "defaults: {engineResources: {requests: {nvidia.com/gpu: 1}}}",
-            "defaults.engineResources.requests.nvidia.com/gpu: 1: what has a domain (nvidia.com/gpu) cannot be asked",
+            "defaults.engineResources.requests.nvidia.com/gpu: 1: what has a domain (nvidia.com/gpu) or is huge",
         ),
         (
             "defaults: {mixResources: {requests: {memory: 2000Mi}, limits: {memory: 1Gi}}}",
@@ -116,7 +116,10 @@ podLabels: {{team: a}}
             "defaults: {placement: {tolerations: [{key: a, tolerationSeconds: 5}]}}",
             "defaults.placement.tolerations[0]: {'key': 'a', 'tolerationSeconds': 5}: tolerationSeconds needs effect",
         ),
-        ("defaults: {placement: {tolerations: [{key: 'a b'}]}}", "defaults.placement.tolerations[0].key: 'a b' has"),
+        (
+            "defaults: {placement: {tolerations: [{key: 'a b'}]}}",
+            "defaults.placement.tolerations[0]: {'key': 'a b'}: each key is a name",
+        ),
         (
             "defaults: {placement: {priorityClassName: A B}}",
             "defaults.placement.priorityClassName: 'A B' has characters",
@@ -128,6 +131,35 @@ podLabels: {{team: a}}
         (
             "defaults: {placement: {annotations: {batch.kubernetes.io/x: y}}}",
             "defaults.placement.annotations.batch.kubernetes.io/x: 'batch.kubernetes.io/x': annotations below",
+        ),
+        (
+            "defaults: {engineResources: {limits: {hugepages-big: 1Gi}}}",
+            "defaults.engineResources.limits.hugepages-big: '1Gi': a resource is cpu, memory, ephemeral-storage,",
+        ),
+        (
+            "defaults: {engineResources: {requests: {hugepages-2Mi: 64Mi}}}",
+            "defaults.engineResources.requests.hugepages-2Mi: '64Mi': what has a domain (nvidia.com/gpu) or is huge",
+        ),
+        (
+            "defaults: {mixResources: {limits: {memory: 0000000000000000000000000000000001Gi}}}",
+            "defaults.mixResources.limits.memory: '0000000000000000000000000000000001Gi': not a quantity; write it",
+        ),
+        (
+            'defaults: {mixResources: {limits: {memory: "4Gi\\n"}}}',
+            "defaults.mixResources.limits.memory: '4Gi\\n': not a",
+        ),
+        ('defaults: {prefix: "data\\n"}', "defaults.prefix: 'data\\n': give a folder: parts joined by '/'"),
+        (
+            "defaults: {placement: {tolerations: [{key: a..b/c}]}}",
+            "defaults.placement.tolerations[0]: {'key': 'a..b/c'}: each key is a name, or a DNS domain, a slash and",
+        ),
+        (f"podLabels: {{{'a' * 60}.{'b' * 200}/c: d}}", f"podLabels.{'a' * 60}.{'b' * 200}/c: "),
+        (f"queues: {{auxiliary: {'q' * 64}}}", f"queues.auxiliary: '{'q' * 64}' is too long; at most 63 characters"),
+        ('proxy: {httpProxy: "http://pro\\txy:1"}', "proxy.httpProxy: 'http://pro\\txy:1': write it with its scheme,"),
+        ('proxy: {noProxy: "a\\0"}', "proxy.noProxy: 'a\\x00' has characters that are not allowed here"),
+        (
+            f"prices: {{gpuHour: {{{', '.join(f'x/{number}: 1' for number in range(33))}}}}}",
+            "prices.gpuHour: has too many entries; at most 32",
         ),
         ("podLabels: {'a b': c}", "podLabels.a b: 'a b': each key is a name, or a DNS domain, a slash and a name"),
         (
@@ -185,7 +217,13 @@ def test_a_bad_value_is_named_with_what_would_be_right(tmp_path: Path, added: st
         ("a: [", "settings.yaml:1: is not YAML that can be used: expected the node content"),
         ("images: {engine: a, runner: b}\n\tdefaults: {}\n", "settings.yaml:2: is not YAML that can be used: found"),
         ("a: 1\n---\nb: 2\n", "settings.yaml:2: is not YAML that can be used: but found another document"),
-        ("images: 2026-99-99\n", "settings.yaml:1: is not YAML that can be used: month must be in 1..12"),
+        ("images: 2026-99-99\n", "settings.yaml:1: images: must be a mapping, not text ('2026-99-99')"),
+        ("# a\n# \x07\n", "settings.yaml:2: is not YAML that can be used: the character '\\x07' cannot be in it"),
+        ("a:\n  !!bool maybe\n", "settings.yaml:2: is not YAML that can be used: 'maybe' is no bool"),
+        ("a: !!timestamp soon\n", "settings.yaml:1: is not YAML that can be used: 'soon' is no timestamp"),
+        (f"a:\n- 0x{'f' * 5000}\n", "settings.yaml:2: is not YAML that can be used: a number is too large"),
+        ("[" * 2000, "settings.yaml:1: is not YAML that can be used: it is nested too deeply"),
+        ("a: &a [*a]\n", "settings.yaml:1: a: there is no such setting"),
     ],
 )
 def test_a_file_that_is_no_settings_file(tmp_path: Path, text: str, message: str) -> None:
@@ -215,7 +253,7 @@ FOUND = (
     ":1: images.runner: is missing; it says: validate, fetch and sync.",
     ":3: images.runer: there is no such setting; did you mean runner?",
     ":9: defaults.placement.tolerations[1].operater: there is no such setting; did you mean operator?",
-    ":10: scaleFactor: is there twice; keep one",
+    ":10: defaults.scaleFactor: is there twice; keep one",
     ":11: allowed.images: must be a list, not text ('example.com/*')",
     ":15: limits.deniedRanges[1]: 'internal': 'internal' does not appear to be an IPv4 or IPv6 network",
 )
@@ -228,6 +266,61 @@ def test_everything_that_is_wrong_is_told_at_once_each_with_its_line(tmp_path: P
     assert refused.value.problems == tuple(f"{path}{words}" for words in FOUND)
 
 
+AT_ONCE = f"""{IMAGES}podLabels:
+  a: 1
+  kubernetes.io/x: y
+  on: team
+  int: 5
+  "b\\nc": x
+defaults:
+  engineResources:
+    limits: {{memory: 12x, gpu: 1, amd.com/gpu: 500m}}
+    requests: {{nvidia.com/gpu: 1, amd.com/gpu: 1}}
+  placement:
+    priorityClassName: A B
+    labels: {{kubernetes.io/a: b}}
+    annotations: {{{", ".join(f"a{number}: x" for number in range(17))}}}
+    tolerations: [{{key: a b}}, {{key: ok}}, {{value: x}}]
+prices: {{gpuHour: {{gpu: 2, a/b: x}}}}
+"""
+FOUND_AT_ONCE = (
+    ":3: podLabels.a: should be a valid string, not a number (1)",
+    ":4: podLabels.kubernetes.io/x: 'kubernetes.io/x': labels below",
+    ":5: podLabels.on: is bool to YAML, and no text; put the key in quotes",
+    ":6: podLabels.int: should be a valid string, not a number (5)",
+    ":7: podLabels.'b\\nc': a key is plain text on one line",
+    ":10: defaults.engineResources.limits.amd.com/gpu: '500m': a resource with a domain is counted in whole devices",
+    ":10: defaults.engineResources.limits.gpu: 1: a resource is cpu, memory",
+    ":10: defaults.engineResources.limits.memory: '12x': not a quantity",
+    ":11: defaults.engineResources.requests.nvidia.com/gpu: 1: what has a domain (nvidia.com/gpu) or is huge",
+    ":13: defaults.placement.priorityClassName: 'A B' has characters that are not allowed here",
+    ":14: defaults.placement.labels.kubernetes.io/a: 'kubernetes.io/a': labels below",
+    ":15: defaults.placement.annotations: {'a0': 'x', 'a1': 'x', ",
+    ":16: defaults.placement.tolerations[0]: {'key': 'a b'}: each key is a name",
+    ":16: defaults.placement.tolerations[2]: {'value': 'x'}: a toleration without key is for all taints",
+    ":17: prices.gpuHour.a/b: should be a valid number, not text ('x')",
+    ":17: prices.gpuHour.gpu: 'gpu': a device's name has a domain",
+)
+
+
+def test_checks_that_need_the_right_form_of_the_rest_are_made_too(tmp_path: Path) -> None:
+    path = _file(tmp_path, AT_ONCE)
+    with pytest.raises(SettingsError) as refused:
+        load_settings(path)
+    found = refused.value.problems
+    assert [line[: len(f"{path}{words}")] for line, words in zip(found, FOUND_AT_ONCE, strict=False)] == [
+        f"{path}{words}" for words in FOUND_AT_ONCE
+    ]
+    assert len(found) == len(FOUND_AT_ONCE)
+
+
+def test_what_looks_like_something_else_is_text_as_helm_writes_it(tmp_path: Path) -> None:
+    placement = "defaults: {placement: {labels: {built: 2024-02-30}, annotations: {a: '=', b: 2024-02-01}}}\n"
+    settings = load_settings(_file(tmp_path, f"\ufeff{IMAGES}{placement}"))
+    assert settings.defaults.placement.labels == {"built": "2024-02-30"}
+    assert settings.defaults.placement.annotations == {"a": "=", "b": "2024-02-01"}
+
+
 def test_a_value_that_is_merged_in_is_told_with_the_line_where_it_is_written(tmp_path: Path) -> None:
     text = f"{IMAGES}defaults:\n  <<: {{maxTokens: 1,\n       scaleFactor: 5}}\n  scaleFactor: 0\n"
     with pytest.raises(SettingsError) as refused:
@@ -236,7 +329,7 @@ def test_a_value_that_is_merged_in_is_told_with_the_line_where_it_is_written(tmp
 
 
 def test_a_setting_that_is_there_twice_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"yaml:4: scaleFactor: is there twice; keep one"):
+    with pytest.raises(SettingsError, match=r"yaml:4: defaults.scaleFactor: is there twice; keep one"):
         load_settings(_file(tmp_path, f"{IMAGES}defaults:\n  scaleFactor: 3\n  scaleFactor: 5\n"))
 
 

@@ -39,3 +39,17 @@ def test_a_cluster_s_own_settings_come_by_standard_input() -> None:
     command = [sys.executable, "-m", "sdg_operator.cli.main", "settings", "check", "-"]
     done = subprocess.run(command, input=GOOD, capture_output=True, text=True, check=True)
     assert done.stdout == "-: the settings can be used\n"
+
+
+def test_what_the_terminal_cannot_show_is_written_in_other_letters(tmp_path: Path) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text(f"{GOOD}prüfung: 1\n")
+    command = [sys.executable, "-m", "sdg_operator.cli.main", "settings", "check", str(file)]
+    done = subprocess.run(command, env={"PYTHONIOENCODING": "ascii"}, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith(f"{file}:2: pr\\xfcfung: there is no such setting;")
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_file_that_cannot_be_read_is_told_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["settings", "check", str(tmp_path / ("n" * 300))]) == 1
+    assert "cannot be read: File name too long" in capsys.readouterr().out

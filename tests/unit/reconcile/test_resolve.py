@@ -94,11 +94,14 @@ ON_ONE_GPU = {"resources": {"limits": {"nvidia.com/gpu": "1", "rdma/hca": 1}}}
         ({"engine": ON_ONE_GPU}, "2.5 EUR"),
         ({"teacher": SERVED, "engine": ON_ONE_GPU}, "12.5 EUR"),
         ({"engine": {"resources": {"limits": {"amd.com/gpu": 2}}}}, "0 EUR"),
+        ({"engine": {"resources": {"limits": {"x/mig": 3, "nvidia.com/gpu": 999999999}}}}, "2499999997.500001 EUR"),
         ({}, None),
     ],
 )
 def test_a_pod_costs_what_its_devices_cost(spec: dict[str, Any], price: str | None) -> None:
-    settings = some_settings(prices={"currency": "EUR", "gpuHour": {"nvidia.com/gpu": 2.5, "amd.com/gpu": 0}})
+    settings = some_settings(
+        prices={"currency": "EUR", "gpuHour": {"nvidia.com/gpu": 2.5, "amd.com/gpu": 0, "x/mig": 1.9e-7}}
+    )
     run = a_spec(**spec)
     choice = choose(run, None, settings)
     assert resolve(run, settings, choice, None, None).pod_hour_price == price

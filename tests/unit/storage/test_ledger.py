@@ -11,6 +11,8 @@ from sdg_operator.storage.records import (
     FileRef,
     LeafInput,
     LeafRecord,
+    MergeFile,
+    MixPlan,
     RunIdentity,
     RunInputs,
     SampleSettings,
@@ -115,6 +117,19 @@ def test_the_mix_plan_names_what_is_done_failed_and_missing() -> None:
     assert [(s.leaf, s.samples, s.data.key) for s in plan.sources] == [("a", 10, "1-p/a")]
     assert [(f.leaf, f.reason) for f in plan.failed] == [("b", "LowYield")]
     assert plan.missing == ("c",)
+
+
+def test_what_is_merged_from_two_places_is_mixed_once() -> None:
+    """A merged run may have taken leaves over from this one, or two of them from a third."""
+    run = inputs(leaf("a"), leaf("b"))
+    own = plan_mix(run, standing(run, [record("a"), record("b")]))
+    (a, b) = own.sources
+    other = b.model_copy(update={"data": b.data.model_copy(update={"key": "x/b"}), "origin": "x"})
+    files = (MergeFile(key="f", kind="skills"), MergeFile(key="f", kind="knowledge"), MergeFile(key="f", kind="skills"))
+    merged = MixPlan(sources=(other, a.model_copy(update={"origin": "x"}), other), files=files)
+    plan = plan_mix(run, standing(run, [record("a"), record("b")]), merged)
+    assert plan.sources == (a, b, other)
+    assert plan.files == files[:2]
 
 
 def test_totals_count_a_leaf_once_whether_the_ledger_or_its_shard_tells_of_it() -> None:
