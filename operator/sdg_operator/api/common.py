@@ -278,7 +278,7 @@ class Resources(ApiModel):
     )
 
     limits: QuantityMap = Field(
-        default={}, description="Most that the container may use: nvidia.com/gpu: 1, cpu: 500m, memory: 16Gi; no 0.5."
+        default={}, description="Most that the container may use: nvidia.com/gpu: 1, cpu: 500m (not 0.5), memory: 16Gi."
     )
     requests: QuantityMap = Field(default={}, description="What the scheduler sets aside; limits where absent.")
 

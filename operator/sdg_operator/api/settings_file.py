@@ -84,14 +84,16 @@ def _checked(document: SettingsYaml) -> tuple[Settings | None, list[Problem]]:
             return Settings.model_validate(content, by_alias=True, by_name=False, strict=True, extra="forbid"), problems
         except ValidationError as error:
             found = {_location(document, detail): detail for detail in reversed(error.errors(include_url=False))}
+        # By where they were written: positions in a list change as its items are taken out.
+        written = {location: document.written(location) for location in found}
         problems += [
-            _problem(document, *item)
-            for item in found.items()
-            if item[0] not in told and not _follows(item[0], removed)
+            _problem(document, location, detail)
+            for location, detail in found.items()
+            if written[location] not in told and not _follows(written[location], removed)
         ]
-        told |= found.keys()
-        # From the end, so that positions in lists hold until they are used.
-        gone = {location for location in sorted(found, key=_order, reverse=True) if document.remove(location)}
+        told |= set(written.values())
+        # From the end, so that positions hold until they are used.
+        gone = {written[location] for location in sorted(found, key=_order, reverse=True) if document.remove(location)}
         if not gone:
             return None, problems
         removed |= gone

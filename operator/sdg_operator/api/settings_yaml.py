@@ -98,14 +98,19 @@ class SettingsYaml:
                 line, node = child[0].start_mark.line, child[1]
         return line + 1
 
-    def name(self, location: Location) -> str:
-        """Return a location as people write it: ``defaults.placement.tolerations[1].key``."""
-        node, name = self._root, ""
-        for part in location:
+    def written(self, location: Location) -> Location:
+        """Return where a part was before others were taken out."""
+        node, found = self._root, list(location)
+        for step, part in enumerate(location):
             child = _child(node, part)
             node = child[1] if child else None
-            name += f"[{self._position.get(id(node), part)}]" if isinstance(part, int) else f".{part}"
-        return name.lstrip(".")
+            found[step] = self._position.get(id(node), part) if isinstance(part, int) else part
+        return tuple(found)
+
+    def name(self, location: Location) -> str:
+        """Return a location as people write it: ``defaults.placement.tolerations[1].key``."""
+        parts = self.written(location)
+        return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
 
     def remove(self, location: Location) -> bool:
         """Take a part out, so that the rest can be looked at without it; False if there is no such part."""

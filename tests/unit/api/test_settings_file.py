@@ -280,7 +280,7 @@ defaults:
     priorityClassName: A B
     labels: {{kubernetes.io/a: b}}
     annotations: {{{", ".join(f"a{number}: x" for number in range(17))}}}
-    tolerations: [{{key: a b}}, {{key: ok}}, {{value: x}}]
+    tolerations: [{{key: a b}}, all, {{key: ok}}, {{value: x}}]
 prices: {{gpuHour: {{gpu: 2, a/b: x}}}}
 """
 FOUND_AT_ONCE = (
@@ -297,7 +297,8 @@ FOUND_AT_ONCE = (
     ":14: defaults.placement.labels.kubernetes.io/a: 'kubernetes.io/a': labels below",
     ":15: defaults.placement.annotations: {'a0': 'x', 'a1': 'x', ",
     ":16: defaults.placement.tolerations[0]: {'key': 'a b'}: each key is a name",
-    ":16: defaults.placement.tolerations[2]: {'value': 'x'}: a toleration without key is for all taints",
+    ":16: defaults.placement.tolerations[1]: must be a mapping, not text ('all')",
+    ":16: defaults.placement.tolerations[3]: {'value': 'x'}: a toleration without key is for all taints",
     ":17: prices.gpuHour.a/b: should be a valid number, not text ('x')",
     ":17: prices.gpuHour.gpu: 'gpu': a device's name has a domain",
 )
