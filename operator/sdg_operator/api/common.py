@@ -1,8 +1,7 @@
 """Types that both kinds and the settings share."""
 
 import re
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -348,33 +347,17 @@ class Condition(ApiModel):
     last_transition_time: Timestamp = Field(description="When status last changed (RFC 3339).")
 
 
-_OWN_PLACEMENT = {"nodeSelector": 16, "labels": 16, "annotations": 16, "tolerations": 8}
+OWN_PLACEMENT = {"nodeSelector": 16, "labels": 16, "annotations": 16, "tolerations": 8}
 OWN_PLACEMENT_WORDS = (
     "at most 16 node labels, 16 labels, 16 annotations and 8 tolerations, since a run's and the administrator's are "
     "added up"
 )
-
-
-def own_placement_too_large(placement: Placement) -> Iterator[tuple[str, Any]]:
-    """Yield what of a placement has more entries than one person may give, with the entries."""
-    for name, entries in (
-        ("nodeSelector", placement.node_selector),
-        ("labels", placement.labels),
-        ("annotations", placement.annotations),
-        ("tolerations", placement.tolerations),
-    ):
-        if len(entries) > _OWN_PLACEMENT[name]:
-            yield name, entries
-
-
 OwnPlacement = Annotated[
     Placement,
     Field(
         json_schema_extra=rules(
             (
-                " && ".join(
-                    f"(!has(self.{key}) || size(self.{key}) <= {most})" for key, most in _OWN_PLACEMENT.items()
-                ),
+                " && ".join(f"(!has(self.{key}) || size(self.{key}) <= {most})" for key, most in OWN_PLACEMENT.items()),
                 OWN_PLACEMENT_WORDS,
             )
         )

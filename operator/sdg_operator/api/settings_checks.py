@@ -56,8 +56,10 @@ def labels(given: Mapping[str, str]) -> Iterator[Finding]:
 
 def placement(given: Placement) -> Iterator[Finding]:
     """Find what a pod cannot have of a placement, and more than leaves room for a run's own."""
-    for name, entries in common.own_placement_too_large(given):
-        yield (name,), entries, common.OWN_PLACEMENT_WORDS
+    whole = given.model_dump(by_alias=True)
+    for name, most in common.OWN_PLACEMENT.items():
+        if len(whole[name]) > most:
+            yield (name,), whole[name], common.OWN_PLACEMENT_WORDS
     for place, found in (
         ("nodeSelector", _keys(given.node_selector)),
         ("labels", labels(given.labels)),

@@ -81,92 +81,92 @@ class SettingsYaml:
 
     def known(self, location: Location) -> Location:
         """Return the beginning of a location that is in the document: what follows, the reader of it has added."""
-        node, length = self._root, 0
-        for part in location:
-            child = _child(node, part)
-            if child is None:
-                break
-            node, length = child[1], length + 1
-        return location[:length]
+        return location[: len(self._way(location))]
 
     def line(self, location: Location) -> int:
-        """Return the line of a key or an item that is in the document."""
-        node, line = self._root, 0
-        for part in location:
-            child = _child(node, part)
-            if child is not None:
-                line, node = child[0].start_mark.line, child[1]
-        return line + 1
+        """Return the line of a key or an item; of what holds it where it is missing."""
+        way = self._way(location)
+        return (way[-1][0].start_mark.line if way else 0) + 1
 
     def written(self, location: Location) -> Location:
         """Return where a part was before others were taken out."""
-        node, found = self._root, list(location)
-        for step, part in enumerate(location):
-            child = _child(node, part)
-            node = child[1] if child else None
-            found[step] = self._position.get(id(node), part) if isinstance(part, int) else part
-        return tuple(found)
+        way = self._way(location)
+        inside = (
+            self._position.get(id(value), part) if isinstance(part, int) else part
+            for part, (_, value) in zip(location, way, strict=False)
+        )
+        return (*inside, *location[len(way) :])
 
     def name(self, location: Location) -> str:
         """Return a location as people write it: ``defaults.placement.tolerations[1].key``."""
-        parts = self.written(location)
-        return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
+        return _name(self.written(location))
 
     def remove(self, location: Location) -> bool:
         """Take a part out, so that the rest can be looked at without it; False if there is no such part."""
-        node = self._root
-        for part in location[:-1]:
-            child = _child(node, part)
-            if child is None:
-                return False
-            node = child[1]
-        if not location or _child(node, location[-1]) is None:
+        way = self._way(location)
+        if not location or len(way) < len(location):
             return False
-        if isinstance(node, yaml.MappingNode):
-            node.value = [pair for pair in node.value if pair[0].value != location[-1]]
-        elif isinstance(node, yaml.SequenceNode):
-            del node.value[location[-1]]
+        holder = way[-2][1] if len(way) > 1 else self._root
+        if isinstance(holder, yaml.MappingNode):
+            holder.value = [pair for pair in holder.value if pair[0].value != location[-1]]
+        elif isinstance(holder, yaml.SequenceNode):
+            del holder.value[location[-1]]
         return True
+
+    def _way(self, location: Location) -> list[tuple[yaml.Node, yaml.Node]]:
+        """Each step to a part, as its key (of an item the item itself) and its value, as far as it is there."""
+        way: list[tuple[yaml.Node, yaml.Node]] = []
+        for part in location:
+            step = _step(way[-1][1] if way else self._root, part)
+            if step is None:
+                break
+            way.append(step)
+        return way
 
     def _wrong_keys(self) -> Iterator[Problem]:
         """Find keys that are no text, or there twice, of which the last would win and nobody would see it.
 
         Mends them on the way. Before values are made: then what a mapping merges in is among its own.
         """
-        todo: list[tuple[Any, str]] = [(self._root, "")]
+        todo: list[tuple[Any, Location]] = [(self._root, ())]
         seen: set[int] = set()
         while todo:
-            node, path = todo.pop()
-            if id(node) in seen:
+            node, location = todo.pop()
+            if id(node) in seen or not isinstance(node, yaml.CollectionNode):
                 continue
             seen.add(id(node))
             if isinstance(node, yaml.SequenceNode):
                 self._position |= {id(item): position for position, item in enumerate(node.value)}
-                todo += ((item, f"{path}[{position}]") for position, item in enumerate(node.value))
-            elif isinstance(node, yaml.MappingNode):
-                pairs, names = node.value, set[str]()
-                node.value = []
-                for key, value in pairs:
-                    words = _wrong(key, names)
-                    name = f"{path}.{shown_key(key)}".lstrip(".")
-                    if words:
-                        yield Problem(key.start_mark.line + 1, f"{name}: {words}")
-                    if isinstance(key, yaml.ScalarNode) and key.value.isprintable():
-                        if key.tag != _MERGE:
-                            key.tag = _TEXT
-                            names.add(key.value)
-                        node.value.append((key, value))
-                        todo.append((value, name))
+                todo += ((item, (*location, position)) for position, item in enumerate(node.value))
+                continue
+            names: set[str] = set()
+            for key, _ in node.value:
+                if words := _wrong(key, names):
+                    yield Problem(key.start_mark.line + 1, f"{_name((*location, _shown_key(key)))}: {words}")
+            node.value = [(key, value) for key, value in node.value if _is_word(key)]
+            todo += ((value, (*location, key.value)) for key, value in node.value)
 
 
 def _wrong(key: yaml.Node, names: set[str]) -> str | None:
-    if not isinstance(key, yaml.ScalarNode) or not key.value.isprintable():
+    """What is wrong with a key beside others of these names; it is a text afterwards, if it can be one."""
+    if not _is_word(key):
         return "a key is plain text on one line"
     if key.tag == _MERGE:
         return None
-    if key.tag != _TEXT:
-        return f"is {key.tag.rpartition(':')[2]} to YAML, and no text; put the key in quotes"
-    return "is there twice; keep one" if key.value in names else None
+    kind, key.tag = key.tag, _TEXT
+    if kind != _TEXT:
+        return f"is {kind.rpartition(':')[2]} to YAML, and no text; put the key in quotes"
+    twin = key.value in names
+    names.add(key.value)
+    return "is there twice; keep one" if twin else None
+
+
+def _is_word(key: yaml.Node) -> bool:
+    return isinstance(key, yaml.ScalarNode) and key.value.isprintable()
+
+
+def _name(location: Location) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
 
 
 def _unreadable(error: yaml.YAMLError) -> Unreadable:
@@ -175,7 +175,7 @@ def _unreadable(error: yaml.YAMLError) -> Unreadable:
     return Unreadable(mark.line + 1 if mark else 1, str(words))
 
 
-def _child(node: yaml.Node | None, part: int | str) -> tuple[yaml.Node, yaml.Node] | None:
+def _step(node: yaml.Node | None, part: int | str) -> tuple[yaml.Node, yaml.Node] | None:
     """The key, or the item itself, and the value at one step; a mapping's own key comes after what it merges in."""
     if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
         return node.value[part], node.value[part]
@@ -191,8 +191,7 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
-def shown_key(key: yaml.Node) -> str:
-    """A key as a message shows it."""
+def _shown_key(key: yaml.Node) -> str:
     if not isinstance(key, yaml.ScalarNode):
         return "?"
-    return str(key.value) if key.value.isprintable() else shown(key.value)
+    return str(key.value) if _is_word(key) else shown(key.value)

@@ -13,55 +13,13 @@ from tests.property.examples import fuzz
 BASE = "images: {engine: example.com/engine:1, runner: example.com/runner:1}\n"
 WHOLE = Settings.model_validate({"images": {"engine": "e:1", "runner": "r:1"}})
 TEXT = yaml.safe_dump(WHOLE.model_dump(by_alias=True, mode="json"), sort_keys=False)
-HOSTILE = st.sampled_from(
-    [
-        *(
-            "null",
-            "{}",
-            "[]",
-            "''",
-            "yes",
-            "-1",
-            "1.5",
-            "1e400",
-            ".nan",
-            "0x" + "f" * 5000,
-            "1:1:1.0",
-            "2026-99-99",
-            "=",
-            "~",
-        ),
-        *(
-            "!!bool maybe",
-            "!!timestamp x",
-            "!!int ''",
-            "!!python/object:os.system x",
-            "!x y",
-            "&a [*a]",
-            "*b",
-            "!!set {a}",
-        ),
-        *(
-            '"\\0"',
-            '"\\ud800"',
-            "'a\n\n  b'",
-            "{<<: {a: 1}, a: 2}",
-            "{a: 1, a: 2}",
-            "{1: 2}",
-            "{? [a] : b}",
-            "[[[[]]]]",
-        ),
-        *(
-            "{int: 5, str: 6, '[key]': 7}",
-            "[a, 1, null, {a: b}]",
-            "12Gi",
-            "{nvidia.com/gpu: 1}",
-            "é",
-            "\x07",
-            "[" * 3000,
-        ),
-    ]
-)
+VALUES = (
+    "null", "{}", "[]", "''", "yes", "-1", "1.5", "1e400", ".nan", "0x" + "f" * 5000, "1:1:1.0", "2026-99-99", "=", "~",
+    "!!bool maybe", "!!timestamp x", "!!int ''", "!!python/object:os.system x", "!x y", "&a [*a]", "*b", "!!set {a}",
+    '"\\0"', '"\\ud800"', "'a\n\n  b'", "{<<: {a: 1}, a: 2}", "{a: 1, a: 2}", "{1: 2}", "{? [a] : b}", "[[[[]]]]",
+    "{int: 5, str: 6, '[key]': 7}", "[a, 1, null, {a: b}]", "12Gi", "{nvidia.com/gpu: 1}", "é", "\x07", "[" * 3000,
+)  # fmt: skip
+HOSTILE = st.sampled_from(VALUES)
 SECTIONS = [name for name, field in WHOLE.model_dump(by_alias=True).items() if isinstance(field, dict)]
 FIELDS = [f"{section}.{name}" for section in SECTIONS for name in WHOLE.model_dump(by_alias=True)[section]]
 

@@ -259,13 +259,6 @@ FOUND = (
 )
 
 
-def test_everything_that_is_wrong_is_told_at_once_each_with_its_line(tmp_path: Path) -> None:
-    path = _file(tmp_path, MISTAKES)
-    with pytest.raises(SettingsError) as refused:
-        load_settings(path)
-    assert refused.value.problems == tuple(f"{path}{words}" for words in FOUND)
-
-
 AT_ONCE = f"""{IMAGES}podLabels:
   a: 1
   kubernetes.io/x: y
@@ -304,15 +297,20 @@ FOUND_AT_ONCE = (
 )
 
 
-def test_checks_that_need_the_right_form_of_the_rest_are_made_too(tmp_path: Path) -> None:
-    path = _file(tmp_path, AT_ONCE)
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [(MISTAKES, FOUND), (AT_ONCE, FOUND_AT_ONCE)],
+    ids=["of the form", "also where a check needs the right form of the rest"],
+)
+def test_everything_that_is_wrong_is_told_at_once_each_with_its_line(
+    tmp_path: Path, text: str, found: tuple[str, ...]
+) -> None:
+    path = _file(tmp_path, text)
     with pytest.raises(SettingsError) as refused:
         load_settings(path)
-    found = refused.value.problems
-    assert [line[: len(f"{path}{words}")] for line, words in zip(found, FOUND_AT_ONCE, strict=False)] == [
-        f"{path}{words}" for words in FOUND_AT_ONCE
-    ]
-    assert len(found) == len(FOUND_AT_ONCE)
+    assert len(refused.value.problems) == len(found)
+    for problem, beginning in zip(refused.value.problems, found, strict=True):
+        assert problem.startswith(f"{path}{beginning}")
 
 
 def test_what_looks_like_something_else_is_text_as_helm_writes_it(tmp_path: Path) -> None:
