@@ -16,10 +16,10 @@ class Step(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    action: Literal["status", "garbage", "null", "empty", "silence", "drop", "say"] = "status"
-    """``status``: answer with `status` and `headers`; ``garbage``: 200 with no JSON; ``null``: choices without text;
-    ``empty``: choices with empty text; ``silence``: never answer; ``drop``: close the connection; ``say``: `text` as
-    the text of every choice."""
+    action: Literal["status", "raw", "null", "silence", "drop", "break", "say"] = "status"
+    """``status``: answer with `status` and `headers`; ``raw``: 200 with the bytes of `text` (Latin-1); ``null``:
+    choices without text; ``silence``: never answer; ``drop``: close the connection; ``break``: close it in mid-answer;
+    ``say``: `text` as the text of every choice, with the good answer in place of ``{}``."""
     status: int = 500
     headers: dict[str, str] = {}
     text: str = "scripted failure"
@@ -27,6 +27,14 @@ class Step(BaseModel):
     """Seconds to wait before."""
     skip: int = 0
     """Answer well so many requests first."""
+    finish: str = "stop"
+    """Why the choices of ``say`` ended."""
+    aside: str = ""
+    """Of ``say``: thinking in a field of its own."""
+    give: int | None = None
+    """Of ``say``: only so many choices."""
+    reverse: bool = False
+    """Of ``say``: the last choice first; their indexes are right."""
     times: int = 1
     """For how many requests; -1 is for ever."""
     contains: str = ""

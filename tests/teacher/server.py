@@ -44,6 +44,8 @@ class Teacher:
     pace: Pace = field(default_factory=Pace)
     script: list[Step] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
+    context: int | None = None
+    """Tokens of prompt and answer together; more is refused, in the words of vLLM."""
     in_flight: int = 0
     """Choices being answered now."""
     most_in_flight: int = 0
@@ -125,6 +127,13 @@ class Teacher:
             return _error(HTTPStatus.NOT_FOUND, "Not Found")
         if body.get("model") != self.model:
             return _error(HTTPStatus.NOT_FOUND, f"The model `{body.get('model')}` does not exist.")
+        new = int(body.get("max_tokens") or 0)
+        if self.context is not None and (size := max(map(token_count, asked.prompts))) + new > self.context:
+            return _error(
+                HTTPStatus.BAD_REQUEST,
+                f"This model's maximum context length is {self.context} tokens. However, you requested {size + new} "
+                f"tokens ({size} in the messages, {new} in the completion).",
+            )
         return None
 
     async def _work(self, asked: Asked) -> None:
@@ -150,22 +159,23 @@ class Teacher:
         if step is None:
             return None
         await asyncio.sleep(step.delay)
-        texts: list[str | None]
+        texts = [answer(prompt, choice) for prompt in asked.prompts for choice in range(asked.choices)]
+        response: web.Response | None = _error(HTTPStatus(step.status), step.text, step.headers)
         match step.action:
             case "silence":
                 await asyncio.Event().wait()
-            case "drop":
-                if request.transport is not None:
-                    request.transport.abort()
-            case "status":
-                return _error(HTTPStatus(step.status), step.text, step.headers)
-            case "garbage":
-                return web.Response(text="<html>not what you asked for", content_type="text/html")
-            case "null" | "empty" | "say":
-                text = {"null": None, "empty": "", "say": step.text}[step.action]
-                texts = [text] * (asked.choices * len(asked.prompts))
-                return _answered(self.model, api, asked.prompts, texts)
-        return _error(HTTPStatus.INTERNAL_SERVER_ERROR, "dropped")
+            case "drop" if request.transport is not None:
+                request.transport.abort()
+            case "raw":
+                response = web.Response(body=step.text.encode("latin-1"), content_type="text/html")
+            case "break":
+                await _break_off(request)
+            case "null":
+                response = _answered(self.model, api, asked.prompts, [None] * len(texts))
+            case "say":
+                texts = [step.text.replace("{}", text) for text in texts]
+                response = _answered(self.model, api, asked.prompts, texts, step)
+        return response
 
 
 def _is_probe(asked: Asked) -> bool:
@@ -178,11 +188,25 @@ def _error(status: HTTPStatus, message: str, headers: dict[str, str] | None = No
     return web.json_response({"object": "error", "error": error}, status=status, headers=headers)
 
 
-def _answered(model: str, api: str, prompts: Sequence[str], texts: Sequence[str | None]) -> web.Response:
-    def said(text: str | None) -> dict[str, Any]:
-        return {"message": {"role": "assistant", "content": text}} if api == "chat" else {"text": text}
+async def _break_off(request: web.Request) -> None:
+    response = web.StreamResponse(headers={"Content-Length": "1000", "Content-Type": "application/json"})
+    await response.prepare(request)
+    await response.write(b'{"choices": [{"text": "half an')
+    if request.transport is not None:
+        request.transport.abort()
 
-    choices = [{"index": i, "finish_reason": "stop", **said(text)} for i, text in enumerate(texts)]
+
+def _answered(
+    model: str, api: str, prompts: Sequence[str], texts: Sequence[str | None], how: Step | None = None
+) -> web.Response:
+    how = how or Step()
+
+    def said(text: str | None) -> dict[str, Any]:
+        aside = {"reasoning_content": how.aside} if how.aside else {}
+        return {"message": {"role": "assistant", "content": text, **aside}} if api == "chat" else {"text": text}
+
+    choices = [{"index": i, "finish_reason": how.finish, **said(text)} for i, text in enumerate(texts[: how.give])]
+    choices = choices[::-1] if how.reverse else choices
     prompt_tokens = sum(map(token_count, prompts))
     completion_tokens = sum(token_count(text or "") for text in texts)
     usage = {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens,

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from sdg_operator.engine.workfolder import NotPlain, WorkFolder, lines
-from sdg_operator.storage.records import Digest, Tokens, Versioned
+from sdg_operator.storage.records import AnswerCounts, Digest, Tokens, Versioned
 
 
 class BatchHeader(Versioned):
@@ -27,6 +27,7 @@ class BatchHeader(Versioned):
     """Rows that follow."""
     tokens: Tokens = Tokens()
     prompts_given_up: int = 0
+    answers: AnswerCounts = AnswerCounts()
 
 
 def file_name(batch: int) -> str:

@@ -19,7 +19,7 @@ needs no Kubernetes, no bucket and no network but the teacher's::
 from enum import IntEnum
 from typing import Final, Literal
 
-from sdg_operator.storage.records import Digest, LeafKind, Record, SampleSettings, Tokens, Versioned
+from sdg_operator.storage.records import AnswerCounts, Digest, LeafKind, Record, SampleSettings, Tokens, Versioned
 
 WORK_ENV: Final = "SDG_WORK"
 TEACHER_URL_ENV: Final = "SDG_TEACHER_URL"
@@ -98,6 +98,7 @@ class LeafResult(Versioned):
     tokens: Tokens = Tokens()
     prompts_given_up: int = 0
     """Prompts that the teacher would not answer, so that their samples are missing."""
+    answers: AnswerCounts = AnswerCounts()
     reason: str | None = None
     message: str | None = None
 
@@ -117,6 +118,8 @@ class Progress(Versioned):
     tokens_expected: Tokens | None = None
     """At what samples have cost so far; absent until there are some."""
     seconds_left: int | None = None
+    waiting: str | None = None
+    """What the teacher says while it gives no good answer to anyone; None while it works."""
     sequence: int = 0
     text: str = ""
     """The service's status line, as `status_text` words it."""
@@ -136,6 +139,7 @@ class EngineResult(Versioned):
     leaves_failed: int
     samples: int
     tokens: Tokens = Tokens()
+    answers: AnswerCounts = AnswerCounts()
     error: EngineError | None = None
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from math import ceil
+from typing import Final
 
 from sdg_operator.engine import checkpoints, estimate, library
 from sdg_operator.engine.checkpoints import BatchHeader
@@ -21,13 +22,15 @@ from sdg_operator.engine.library import BlockError, Row
 from sdg_operator.engine.progress import BatchMeter, ProgressBoard
 from sdg_operator.engine.teacher import Stopped, Teacher
 from sdg_operator.engine.workfolder import WorkFolder
-from sdg_operator.storage.records import Tokens
+from sdg_operator.storage.records import AnswerCounts, Tokens
 from sdg_operator.storage.said import MAX_LINE_BYTES
 
 log = logging.getLogger(__name__)
 
 LOW_YIELD_BATCHES = 3
 """A leaf whose first so many finished batches keep no sample is given up (LowYield)."""
+SHOWN_ANSWERS = 3
+"""So many answers that gave no sample are shown in the log for each leaf, each start of the engine."""
 LOW_YIELD_LEAVES = 3
 """When so many leaves are given up and no leaf of the run has kept a sample, it ends: the teacher answers in no usable
 form."""
@@ -51,6 +54,9 @@ class _Leaf:
     tokens: Tokens = field(default_factory=Tokens)
     given_up: int = 0
     """Prompts that the teacher would not answer."""
+    answers: AnswerCounts = field(default_factory=AnswerCounts)
+    shown: int = 0
+    """Answers without a sample that the log shows."""
     empty_batches: int = 0
     over: bool = False
 
@@ -172,6 +178,7 @@ class Generation:
         making.left.discard(header.batch)
         making.samples += header.samples
         making.given_up += header.prompts_given_up
+        making.answers = making.answers.plus(header.answers)
         self._yielding = self._yielding or header.samples > 0
         making.tokens = Tokens(
             prompt=making.tokens.prompt + header.tokens.prompt,
@@ -209,13 +216,15 @@ class Generation:
     def _make(self, making: _Leaf, batch: int) -> None:
         leaf, size = making.leaf, self._settings.batch_size
         meter = self._board.batch_started(leaf.id, batch)
-        shared = library.context(BatchClient(self._teacher, meter), self._settings, self._family)
+        client = BatchClient(self._teacher, meter)
+        shared = library.context(client, self._settings, self._family)
         rows = making.rows[batch * size : (batch + 1) * size]
         try:
             made = library.run_batch(self._pipelines[leaf.kind], shared, rows, meter.passed)
         except BlockError as error:
             raise LeafFailure("PipelineFailed", str(error)) from error
-        lines = [line for row in made if library.usable(row) and len(line := library.dump_row(row)) <= MAX_LINE_BYTES]
+        lines = self._lines(made, client)
+        self._show(making, client.dropped)
         header = BatchHeader(
             leaf=leaf.id,
             input_digest=leaf.input_digest,
@@ -224,6 +233,7 @@ class Generation:
             samples=len(lines),
             tokens=meter.tokens,
             prompts_given_up=meter.given_up,
+            answers=meter.answers,
         )
         checkpoints.write(self._work, header, lines)
         self._board.batch_done(leaf.id, batch, len(lines), meter.tokens)
@@ -238,12 +248,30 @@ class Generation:
             making.over = True
         self._finish(making)
 
+    def _lines(self, made: Sequence[Row], client: BatchClient) -> list[bytes]:
+        """Return the rows that mixing can use, as lines."""
+        lines = []
+        for row in made:
+            if not library.usable(row):
+                client.unparsed(str(row.get("output") or ""))
+            elif len(line := library.dump_row(row)) <= MAX_LINE_BYTES:
+                lines.append(line)
+        return lines
+
+    def _show(self, making: _Leaf, dropped: Sequence[str]) -> None:
+        """Show a few answers that gave no sample: nothing tells sooner what is wrong with a teacher or a pipeline."""
+        with self._lock:
+            some = dropped[: SHOWN_ANSWERS - making.shown]
+            making.shown += len(some)
+        for text in some:
+            log.info("leaf %s: an answer without a sample begins: %r", making.leaf.path, text)
+
     def _low_yield(self, making: _Leaf) -> LeafFailure:
         complaint = f"; the teacher said: {self._teacher.last_complaint}" if self._teacher.last_complaint else ""
         return LeafFailure(
             "LowYield",
             f"the first {making.empty_batches} of {making.batches} batches keep no sample of what the teacher answers"
-            f" (pipeline {self._settings.pipeline}, model family {self._family}){complaint}",
+            f" (pipeline {self._settings.pipeline}, model family {self._family}){_why(making.answers)}{complaint}",
         )
 
     def _finish(self, making: _Leaf) -> None:
@@ -270,6 +298,7 @@ class Generation:
                 samples=samples,
                 tokens=making.tokens,
                 prompts_given_up=making.given_up,
+                answers=making.answers,
             )
         )
         making.rows = ()
@@ -287,6 +316,7 @@ class Generation:
                 outcome="failed",
                 tokens=making.tokens if making else Tokens(),
                 prompts_given_up=making.given_up if making else 0,
+                answers=making.answers if making else AnswerCounts(),
                 reason=failure.reason,
                 message=failure.message,
             )
@@ -299,3 +329,18 @@ class Generation:
         self._work.write_leaf_result(result)
         self.results[result.leaf] = result
         self._board.leaf_done(result.leaf, result.samples)
+
+
+_WHYS: Final = {
+    "empty": "{} had no text",
+    "thinking": "{} had thinking in them",
+    "cut_off": "{} were cut off at the limit of tokens (raise maxTokens, or turn the model's thinking off)",
+    "unparsed": "{} had no sample in them (the log shows some)",
+}
+
+
+def _why(answers: AnswerCounts) -> str:
+    """Return what was wrong with answers, in words."""
+    counts = dict(answers)
+    found = ", ".join(words.format(counts[name]) for name, words in _WHYS.items() if counts[name])
+    return f"; of its answers {found}" if found else ""

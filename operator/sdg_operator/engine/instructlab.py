@@ -10,13 +10,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
 
 from sdg_operator.engine import contract, environment, logs
+from sdg_operator.engine.access import TeacherAccess
 from sdg_operator.engine.contract import EngineResult, EngineSettings, ExitCode
 from sdg_operator.engine.failure import EngineFailure, one_line
 from sdg_operator.engine.termination import write_termination_message
 from sdg_operator.engine.workfolder import WorkFolder
+from sdg_operator.storage.records import AnswerCounts
 
 log = logging.getLogger("sdg_operator.engine")
 
@@ -60,7 +63,7 @@ def _generate(work: WorkFolder, settings: EngineSettings, told_to_stop: threadin
     from sdg_operator.engine import library  # noqa: PLC0415
     from sdg_operator.engine.generation import Generation  # noqa: PLC0415
     from sdg_operator.engine.progress import ProgressBoard, ProgressWriter  # noqa: PLC0415
-    from sdg_operator.engine.teacher import Stopped, Teacher, TeacherAccess  # noqa: PLC0415
+    from sdg_operator.engine.teacher import Stopped, Teacher  # noqa: PLC0415
 
     library.apply(work.document)
     board = ProgressBoard(settings.leaves, time.monotonic)
@@ -71,6 +74,7 @@ def _generate(work: WorkFolder, settings: EngineSettings, told_to_stop: threadin
         model = os.environ.get(contract.TEACHER_MODEL_ENV) or settings.settings.model
         with ProgressWriter(board, work), Teacher(access, model, settings.max_concurrency) as teacher:
             generation = Generation(work, settings, teacher, board)
+            board.trouble = lambda: teacher.trouble
             _on_stop(generation.stop)
             try:
                 if told_to_stop.is_set():
@@ -100,6 +104,7 @@ def _generate(work: WorkFolder, settings: EngineSettings, told_to_stop: threadin
         leaves_failed=len(failed),
         samples=sum(each.samples for each in results),
         tokens=board.tokens,
+        answers=reduce(AnswerCounts.plus, (each.answers for each in results), AnswerCounts()),
         error=failure.error if failure else None,
     )
 

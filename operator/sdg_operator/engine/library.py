@@ -8,6 +8,8 @@ Upstream is frozen, so its inner names are stable; a test pins the ones used her
 - ``generate_data.jlload`` is not used: it breaks lines at U+2028 and others that JSON leaves as they are.
 - ``Pipeline.generate`` is not used: it runs one leaf at a time, loses finished batches behind a failed one, and forgets
   checkpoints when batching is off. `run_batch` runs the same blocks, in the same order, on one batch.
+- ``LLMBlock._parse`` of one block is listened to: an answer without a sample is counted and shown, and of one that was
+  cut off at the limit of tokens only what is whole is read. A row for which the teacher said nothing ends there.
 - ``datamixing.random``, ``.uuid`` and ``.set``: seeded or ordered, so that equal samples mix to equal bytes.
 
 Import this module only after `environment.prepare`: Hugging Face's libraries read their folders at import.
@@ -18,6 +20,7 @@ import itertools
 import json
 import platform
 import random
+import re
 import shutil
 import sys
 import threading
@@ -47,8 +50,9 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from sdg_operator.engine import estimate, pdf
 from sdg_operator.engine.contract import ExitCode
-from sdg_operator.engine.failure import EngineFailure
+from sdg_operator.engine.failure import EngineFailure, LeafFailure
 from sdg_operator.engine.leaves import Seed
+from sdg_operator.engine.reading import Reading
 from sdg_operator.storage.records import KNOWLEDGE_FLOW, SampleSettings
 
 del sys.modules[_CHUNKERS]
@@ -116,6 +120,10 @@ class Client(Protocol):
     server_supports_batched: bool
     completions: Any
     chat: Any
+    reading: Reading
+
+    def unparsed(self, text: str) -> None:
+        """Take note of an answer in which a block finds nothing."""
 
 
 def context(client: Client, settings: SampleSettings, family: str) -> PipelineContext:
@@ -197,7 +205,7 @@ def run_batch(
     rows at once instead of `batch_size` at a time, so that none waits for the slowest answer to another. Those blocks
     treat each row by itself, so the result is the same. `passed` is told of each block: how many are done, of how many.
 
-    Raises BlockError; what the client raises that is no Exception of a block (BaseException) passes through.
+    Raises BlockError, and LeafFailure from the client; what it raises that is no Exception (BaseException) passes.
     """
     pipeline = Pipeline(ctx, pipeline.config_path, pipeline.chained_blocks, pipeline.auxiliary_inst)
     dataset = Dataset.from_list(list(rows))
@@ -205,6 +213,8 @@ def run_batch(
     for number, properties in enumerate(blocks):
         try:
             dataset = _run_block(pipeline, properties, dataset)
+        except LeafFailure:
+            raise
         except (Exception, SystemExit) as error:  # a block may not end the engine
             raise BlockError(f"block {properties['name']}: {type(error).__name__}: {error}") from error
         passed(number + 1, len(blocks))
@@ -216,7 +226,7 @@ def run_batch(
 def _run_block(pipeline: Pipeline, properties: Row, dataset: Dataset) -> Dataset:
     block = _build(pipeline, properties)
     if isinstance(block, LLMBlock):
-        dataset = block.generate(dataset)
+        dataset = _answered(block, dataset)
     elif type(block).__module__ in _LOCAL_MODULES:
         with _local_blocks:
             dataset = _in_splits(pipeline, block, dataset)
@@ -230,6 +240,44 @@ def _run_block(pipeline: Pipeline, properties: Row, dataset: Dataset) -> Dataset
     if columns := properties.get("drop_duplicates", False):
         dataset = pipeline._drop_duplicates(dataset, cols=columns)
     return dataset
+
+
+def _answered(block: LLMBlock, dataset: Dataset) -> Dataset:
+    """Let a block ask the teacher, and leave out rows for which it got nothing: the next block would ask about None."""
+    client: Client = block.ctx.client
+    client.reading = Reading(_marks(block), lambda text: _whole_of(block, text))
+    parse = block._parse
+
+    def listened(text: str) -> dict[str, list[str | None]]:
+        found: dict[str, list[str | None]] = parse(text)
+        if not any(value for values in found.values() for value in values):
+            client.unparsed(text)
+        return found
+
+    block._parse = listened
+    made = block.generate(dataset)
+    columns = [name for name in block.output_cols if name in made.column_names]
+    if not columns or all(any(row[name] is not None for name in columns) for row in made):
+        return made
+    return Dataset.from_list([row for row in made if any(row[name] is not None for name in columns)])
+
+
+def _tags(block: LLMBlock) -> list[tuple[str, str]]:
+    config = block.block_config
+    return list(zip(config.get("start_tags", []), config.get("end_tags", []), strict=False))
+
+
+def _marks(block: LLMBlock) -> frozenset[str]:
+    return frozenset(mark.strip().lower() for tags in _tags(block) for mark in tags)
+
+
+def _whole_of(block: LLMBlock, text: str) -> str:
+    """Return what is whole in an answer that was cut off: what stands between tags, or all matches but the last."""
+    if block.parser_name == "custom":
+        found = list(re.compile(block.parsing_pattern, re.DOTALL).finditer(text))
+        return text[: found[-1].start()] if found else ""
+    tags = _tags(block)
+    return text if tags and all(start and end for start, end in tags) else ""
 
 
 def _in_splits(pipeline: Pipeline, block: Any, dataset: Dataset) -> Dataset:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from sdg_operator.engine.contract import EngineLeaf, Progress, status_text
 from sdg_operator.engine.workfolder import WorkFolder
-from sdg_operator.storage.records import Tokens
+from sdg_operator.storage.records import AnswerCounts, Tokens
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +23,7 @@ class BatchMeter:
     completion_tokens: int = 0
     given_up: int = 0
     """Prompts that the teacher would not answer."""
+    answers: AnswerCounts = field(default_factory=AnswerCounts)
     _blocks_done: int = 0
     _blocks: int = 1
     _asked: int = 0
@@ -38,10 +39,14 @@ class BatchMeter:
     def answered(self) -> None:
         self._answered += 1
 
-    def spent(self, prompt_tokens: int, completion_tokens: int, given_up: bool) -> None:
+    def spent(self, prompt_tokens: int, completion_tokens: int, given_up: bool, counts: AnswerCounts) -> None:
         self.prompt_tokens += prompt_tokens
         self.completion_tokens += completion_tokens
         self.given_up += given_up
+        self.answers = self.answers.plus(counts)
+
+    def count_unparsed(self) -> None:
+        self.answers = self.answers.plus(AnswerCounts(unparsed=1))
 
     @property
     def tokens(self) -> Tokens:
@@ -83,6 +88,8 @@ class ProgressBoard:
         self._sequence = 0
         self._began: tuple[float, int] | None = None
         self._shown = Progress(phase="starting", leaves_total=len(self._leaves))
+        self.trouble: Callable[[], str | None] = lambda: None
+        """What the teacher says while it gives no good answer."""
         self.phase = "starting"
 
     def leaf_started(self, leaf: str, batches: int, expected: int) -> None:
@@ -151,6 +158,7 @@ class ProgressBoard:
             tokens=self._tokens,
             tokens_expected=self._tokens_expected(expected),
             seconds_left=self._seconds_left(samples, expected),
+            waiting=self.trouble(),
             text=status_text(latest.path, leaf_samples, leaf_expected, done, len(self._leaves)) if latest else "",
         )
 
@@ -217,6 +225,8 @@ def bar(progress: Progress, width: int = 24) -> str:
     part = min(1.0, progress.samples / progress.expected) if progress.expected else 0.0
     filled = round(width * part)
     left = f", {progress.seconds_left} s left" if progress.seconds_left is not None else ""
+    if progress.waiting:
+        left = f", waiting for the teacher: {progress.waiting[:60]}"
     return (
         f"[{'#' * filled}{'.' * (width - filled)}] {part:4.0%} {progress.samples}/{progress.expected} samples, "
         f"{progress.leaves_done}/{progress.leaves_total} leaves{left}"

@@ -2,88 +2,68 @@
 
 One thread runs an event loop for all requests, so the state here needs no locks; batches ask from threads of their own
 and wait. Each prompt is a request of its own: servers without list prompts work too, an answer is not held back by
-another's, and a failed request costs one prompt.
+another's, and a failed request costs one prompt. A request that is given up is closed, so that its server can stop; an
+answer that comes all the same is not read.
 """
 
 import asyncio
 import logging
 import random
-import ssl
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from functools import partial
+from typing import Any, Final, TypeVar
 
-import aiohttp
-from yarl import URL
-
-from sdg_operator.engine import contract
+from sdg_operator.engine.access import TeacherAccess
+from sdg_operator.engine.choices import CUTS, Tally, Width, all_choices
+from sdg_operator.engine.connection import Connection
 from sdg_operator.engine.contract import ExitCode
 from sdg_operator.engine.failure import EngineFailure
 from sdg_operator.engine.limiter import Limiter
-from sdg_operator.engine.wire import PATHS, Answer, Api, Trouble, parse, refusal, without
+from sdg_operator.engine.trouble import Trouble, without
+from sdg_operator.engine.wire import PATHS, Answer, Api, Choice, Prompt
+from sdg_operator.storage.records import AnswerCounts
 
 log = logging.getLogger(__name__)
 
-DEFAULT_PATIENCE: Final = 900.0
-DEFAULT_TIMEOUT: Final = 600.0
-_CONNECT_SECONDS: Final = 15
+_FIRST_SECONDS: Final = 60.0
+"""For the first request, of one token: a server that is dead behind a healthy address is found out soon."""
 _MAX_BACKOFF_SECONDS: Final = 30.0
-_MAX_ANSWER_BYTES: Final = 64 << 20
 _MAX_TRIES: Final = 10
 """Tries for one prompt while the teacher answers others well; then that prompt is given up. Being told to come again
 later (429, 503) is no try: a busy teacher costs time, never samples."""
+_MAX_SILENT: Final = 3
+"""Of these, tries that each took all the time there is: the server may have done the work every time."""
+_MAX_CUTS: Final = 2
+"""A request for several choices that was cut so often is sent again for half of them."""
+_FIRST_TRIES: Final = 4
+"""Tries for the first request while all that comes is no answer of a teacher; at other addresses then one each."""
+_TROUBLE_SECONDS: Final = 2.0
+"""Trouble that lasts so long is told to whoever looks at the progress."""
+
+_FIELD: Final[Mapping[Api, str]] = {"completions": "prompt", "chat": "messages"}
 
 ResultT = TypeVar("ResultT")
 
 
-@dataclass(frozen=True, slots=True)
-class TeacherAccess:
-    """Where the teacher is and how long to bear with it."""
-
-    url: URL
-    token_file: Path | None = None
-    ca_file: Path | None = None
-    patience: float = DEFAULT_PATIENCE
-    """Seconds without any good answer after which the engine gives up: longer than a served model needs to restart."""
-    timeout: float = DEFAULT_TIMEOUT
-    """Seconds for one answer."""
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> "TeacherAccess":
-        """Read the contract's variables. Raises EngineFailure (InvalidSettings)."""
-        text = environment.get(contract.TEACHER_URL_ENV, "")
-        try:
-            url = URL(text)
-        except ValueError:
-            url = URL()
-        if url.scheme not in {"http", "https"} or not url.host or url.user or url.query_string:
-            raise _invalid(
-                f"{contract.TEACHER_URL_ENV} must be http(s)://host[:port]/path, for example https://host/v1"
-            )
-        token, ca = environment.get(contract.TEACHER_TOKEN_FILE_ENV), environment.get(contract.TEACHER_CA_FILE_ENV)
-        try:
-            return cls(
-                url=url,
-                token_file=Path(token) if token else None,
-                ca_file=Path(ca) if ca else None,
-                patience=float(environment.get(contract.TEACHER_PATIENCE_ENV, DEFAULT_PATIENCE)),
-                timeout=float(environment.get(contract.TEACHER_TIMEOUT_ENV, DEFAULT_TIMEOUT)),
-            )
-        except ValueError as error:
-            names = f"{contract.TEACHER_PATIENCE_ENV} and {contract.TEACHER_TIMEOUT_ENV}"
-            raise _invalid(f"{names} must be numbers of seconds") from error
-
-
-def _invalid(message: str) -> EngineFailure:
-    return EngineFailure(ExitCode.INVALID_INPUT, "InvalidSettings", message)
-
-
 class Stopped(BaseException):
     """The run is ending; whoever waits for an answer goes home. Not an Exception: no block may swallow it."""
+
+
+@dataclass(slots=True)
+class _Tries:
+    """How one request has fared."""
+
+    n: int
+    tally: Tally
+    began: float
+    waits: int = 0
+    counted: int = 0
+    silent: int = 0
+    cuts: int = 0
 
 
 class Teacher:
@@ -92,12 +72,17 @@ class Teacher:
     def __init__(self, access: TeacherAccess, model: str, bound: int) -> None:
         self._access = access
         self._model = model
+        self._connection = Connection(access.token_file, access.ca_file)
         self._limiter = Limiter(bound, time.monotonic)
+        self._base = access.bases[0]
         self._api: Api = "completions"
-        self._one_by_one = False
-        """The teacher refuses to give several choices for a prompt at once."""
-        self._worked = False
+        self._width = Width()
+        self._worked: set[Api] = set()
+        """What the teacher has answered once; refused later, it is waited for."""
+        self._first_unreadable = 0
+        """So often something was answered, with status 200, that was no answer, before there was any."""
         self._trouble_since: float | None = None
+        self._trouble = ""
         self._answered_at = float("-inf")
         self._resume_at = 0.0
         self._failure: EngineFailure | None = None
@@ -106,18 +91,17 @@ class Teacher:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="teacher", daemon=True)
-        self._session: aiohttp.ClientSession
         self.last_complaint = ""
         """What the teacher said to the last prompt it would not answer."""
 
     def __enter__(self) -> "Teacher":
         self._thread.start()
-        self._run(self._open())
+        self._run(self._connection.open())
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        self._run(self._session.close())
+        self._run(self._connection.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -135,12 +119,19 @@ class Teacher:
     def limit(self) -> int:
         return self._limiter.limit
 
+    @property
+    def trouble(self) -> str | None:
+        """What the teacher says while it gives no good answer to anyone; None while it works."""
+        since = self._trouble_since
+        return self._trouble if since is not None and time.monotonic() - since > _TROUBLE_SECONDS else None
+
     def stop(self) -> None:
         """Let everyone who waits for an answer raise Stopped. May be called from a signal handler's thread."""
         self._loop.call_soon_threadsafe(self._cancel_all)
 
     def connect(self) -> None:
-        """Send the run's first request, of one token: it tells whether the teacher takes plain prompts or only chat.
+        """Send the run's first request, of one token: it tells which address is meant, and whether the teacher takes
+        plain prompts or only chat.
 
         A refusal ends the run at once. Raises EngineFailure.
         """
@@ -150,32 +141,31 @@ class Teacher:
             raise self._failure or Stopped from None
 
     def ask(
-        self, api: Api, inputs: Sequence[Any], options: Mapping[str, Any], done: Callable[[], None]
+        self,
+        api: Api,
+        inputs: Sequence[Any],
+        options: Mapping[str, Any],
+        done: Callable[[], None],
+        own_marks: Collection[str] = (),
     ) -> list[Answer]:
         """Return an answer for each prompt (or list of chat messages), in order; `done` is called after each.
 
-        A prompt that the teacher will not answer gets empty texts. Raises Stopped.
+        A prompt that the teacher will not answer gets empty texts. `own_marks`: see `without_thinking`. Raises Stopped.
         """
         try:
-            return self._run(self._ask(api, inputs, options, done))
+            return self._run(self._ask(api, inputs, options, done, own_marks))
         except (CancelledError, EngineFailure):
             raise Stopped from None  # `failure` says why
 
+    def without_token(self, text: str) -> str:
+        """Return what a teacher said, fit for a log: it may have echoed our token."""
+        try:
+            return without(self._connection.token(), text)
+        except Trouble:
+            return ""
+
     def _run(self, coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
-
-    async def _open(self) -> None:
-        tls = None
-        if self._access.ca_file is not None:
-            try:
-                tls = ssl.create_default_context(cafile=str(self._access.ca_file))
-            except (OSError, ssl.SSLError) as error:
-                raise _invalid(f"the teacher's CA file cannot be used: {error}") from error
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=tls if tls is not None else True),
-            timeout=aiohttp.ClientTimeout(total=self._access.timeout, sock_connect=_CONNECT_SECONDS),
-            trust_env=True,
-        )
 
     def _cancel_all(self) -> None:
         self._stopping = True
@@ -183,29 +173,62 @@ class Teacher:
             task.cancel()
 
     async def _connect(self) -> None:
-        options = {"max_tokens": 1, "temperature": 0}
-        try:
-            await self._ask("completions", ["Hello"], options, _nothing)
-        except Trouble as no_completions:
-            # Servers for chat alone answer 404, 405 or 400 to plain prompts, and so do servers without this model.
-            log.info("no plain completions (%s), trying chat", no_completions.message)
-            try:
-                await self._ask("chat", [[{"role": "user", "content": "Hello"}]], options, _nothing)
-            except Trouble:
-                raise self._fail(ExitCode.TEACHER_REFUSED, "TeacherRefused", no_completions.message) from None
-            self._api = "chat"
+        refused: list[Trouble] = []
+        for base in self._access.bases:
+            for api in PATHS:
+                self._base, self._api = base, api
+                try:
+                    await self._tracked([self._first(api)])
+                except Trouble as trouble:
+                    # Servers for chat alone answer 404, 405 or 400 to plain prompts, and so do servers without this
+                    # model, or at another address.
+                    log.info("not %s: %s", base / PATHS[api], trouble.message)
+                    refused.append(trouble)
+                else:
+                    log.info("the teacher answers at %s", base / PATHS[api])
+                    return
+            if not any(trouble.status in {404, 405} or trouble.kind == "unreadable" for trouble in refused):
+                break  # something at this address knows us
+        raise self._fail(ExitCode.TEACHER_REFUSED, "TeacherRefused", await self._why_refused(refused))
+
+    async def _first(self, api: Api) -> None:
+        hello: Any = [{"role": "user", "content": "Hello"}] if api == "chat" else "Hello"
+        await self._choices(Prompt(api, hello), Tally(), {"max_tokens": 1, "temperature": 0}, 1)
+
+    async def _why_refused(self, refused: Sequence[Trouble]) -> str:
+        """Say which of the refusals tells most, what was asked for, and what there is instead."""
+        telling = [trouble for trouble in refused if self._model in trouble.message]
+        telling += [trouble for trouble in refused if trouble.status not in {404, 405}]
+        tried = " and ".join(str(base / PATHS["completions"]) for base in self._access.bases[: (len(refused) + 1) // 2])
+        message = f"{(telling or refused)[0].message}; asked for model {self._model!r} at {tried}"
+        if not any(trouble.status in {400, 404, 422} for trouble in refused):
+            return message  # not for what was asked
+        for base in self._access.bases:
+            (served,) = await self._tracked([self._connection.served(base)])
+            if served:
+                return f"{message}; served there: {', '.join(served)}"
+        return message
 
     async def _ask(
-        self, api: Api, inputs: Sequence[Any], options: Mapping[str, Any], done: Callable[[], None]
+        self,
+        api: Api,
+        inputs: Sequence[Any],
+        options: Mapping[str, Any],
+        done: Callable[[], None],
+        own_marks: Collection[str],
     ) -> list[Answer]:
-        async def one(prompt: Any) -> Answer:
-            answer = await self._answer(api, prompt, options)
+        async def one(content: Any) -> Answer:
+            answer = await self._answer(Prompt(api, content, own_marks), options)
             done()
             return answer
 
+        return await self._tracked(one(content) for content in inputs)
+
+    async def _tracked(self, coroutines: Iterable[Coroutine[Any, Any, ResultT]]) -> list[ResultT]:
+        """Await these so that `stop` ends them. Raises CancelledError once stopped."""
         if self._stopping:
             raise asyncio.CancelledError
-        tasks = [self._loop.create_task(one(prompt)) for prompt in inputs]
+        tasks = [self._loop.create_task(coroutine) for coroutine in coroutines]
         self._tasks.update(tasks)
         try:
             return await asyncio.gather(*tasks)
@@ -214,71 +237,61 @@ class Teacher:
                 task.cancel()
             self._tasks.difference_update(tasks)
 
-    async def _answer(self, api: Api, prompt: Any, options: Mapping[str, Any]) -> Answer:
-        """Ask until all choices are there: servers that know no `n` give one at a time, or refuse to give more."""
+    async def _answer(self, prompt: Prompt, options: Mapping[str, Any]) -> Answer:
+        """Return all choices for a prompt; where the teacher will not give them, say so in the answer."""
         wanted = int(options.get("n") or 1)
-        got = Answer(())
+        tally = Tally()
+        given_up, too_long, got = False, None, Answer()
         try:
-            while len(got.texts) < wanted:
-                again = dict(options)
-                if "seed" in again:
-                    again["seed"] += len(got.texts)  # the same seed would give the same text again
-                more = await self._some(api, prompt, again, wanted - len(got.texts))
-                got = Answer(
-                    got.texts + more.texts,
-                    got.prompt_tokens + more.prompt_tokens,
-                    got.completion_tokens + more.completion_tokens,
-                )
+            got = await all_choices(partial(self._choices, prompt, tally), options, wanted, self._width, tally)
         except Trouble as trouble:
-            if not self._worked:
-                raise  # the first request: a refusal of the run, not of a prompt
+            if trouble.kind == "refused":
+                message = f"the pipeline asks by {PATHS[prompt.api]}, which the teacher refuses: {trouble.message}"
+                raise self._fail(ExitCode.TEACHER_REFUSED, "TeacherRefused", message) from trouble
             self.last_complaint = trouble.message
-            return Answer(("",) * wanted, got.prompt_tokens, got.completion_tokens, given_up=True)
-        return got
+            given_up = True
+            too_long = _too_long(trouble, prompt) if trouble.context else None
+        return Answer(
+            got.choices or (Choice(""),) * wanted,
+            got.prompt_tokens,
+            got.completion_tokens,
+            given_up=given_up,
+            too_long=too_long,
+            counts=AnswerCounts(**tally),
+        )
 
-    async def _some(self, api: Api, prompt: Any, options: Mapping[str, Any], wanted: int) -> Answer:
-        """Ask for choices, one at a time where the teacher takes a prompt only so."""
-        if wanted > 1 and not self._one_by_one:
-            try:
-                return await self._choices(api, prompt, options, wanted)
-            except Trouble as trouble:
-                if trouble.kind != "prompt":
-                    raise
-            one = await self._choices(api, prompt, options, 1)
-            self._one_by_one = True
-            return one
-        return await self._choices(api, prompt, options, 1 if self._one_by_one else wanted)
-
-    async def _choices(self, api: Api, prompt: Any, options: Mapping[str, Any], n: int) -> Answer:
-        """Ask once for `n` choices, again and again while there is hope. Raises Trouble when there is none."""
-        body = {"model": self._model, **options, "n": n, ("messages" if api == "chat" else "prompt"): prompt}
-        tries = waits = 0
-        began = time.monotonic()
+    async def _choices(self, prompt: Prompt, tally: Tally, options: Mapping[str, Any], n: int) -> Answer:
+        """Ask for `n` choices, again and again while there is hope. Raises Trouble when there is none."""
+        body = {"model": self._model, **options, "n": n, _FIELD[prompt.api]: prompt.content}
+        tries = _Tries(n, tally, time.monotonic())
         while True:
             await self._limiter.acquire(n)
             asked_at = time.monotonic()
             try:
                 await self._pause()
                 asked_at = time.monotonic()
-                answer = await self._post(api, body, n)
+                answer = await self._connection.post(self._base, prompt, body, self._seconds)
             except Trouble as trouble:
-                waits += 1
-                tries += trouble.kind != "overloaded"
-                delay = self._after(trouble, tries, waits, asked_at, began)
+                delay = self._after(prompt.api, trouble, tries, asked_at)
             else:
-                self._good(n, asked_at, answer)
+                self._good(prompt.api, n, asked_at, answer)
                 return answer
             finally:
                 self._limiter.release(n)
             await asyncio.sleep(delay)
+
+    @property
+    def _seconds(self) -> float:
+        return self._access.timeout if self._worked else min(self._access.timeout, _FIRST_SECONDS)
 
     async def _pause(self) -> None:
         """Wait where the teacher asked everyone to."""
         if (wait := self._resume_at - time.monotonic()) > 0:
             await asyncio.sleep(wait)
 
-    def _good(self, n: int, asked_at: float, answer: Answer) -> None:
-        first, self._worked = not self._worked, True
+    def _good(self, api: Api, n: int, asked_at: float, answer: Answer) -> None:
+        first = not self._worked
+        self._worked.add(api)
         self._trouble_since = None
         self._answered_at = time.monotonic()
         seconds = self._answered_at - asked_at
@@ -292,37 +305,52 @@ class Teacher:
             weight=n,
         )
 
-    def _after(self, trouble: Trouble, tries: int, waits: int, asked_at: float, began: float) -> float:
+    def _after(self, api: Api, trouble: Trouble, tries: _Tries, asked_at: float) -> float:
         """Return the seconds to wait after trouble before the next try.
 
-        Raises Trouble to give this prompt up, EngineFailure to end the run.
+        Raises Trouble where this request is not worth another try, EngineFailure to end the run.
         """
         now = time.monotonic()
         self._tell(trouble.message)
-        if trouble.kind == "prompt":
+        _count(trouble, tries)
+        if trouble.kind == "refused" and self._connection.has_other_token(trouble.token):
+            return 0.0
+        if self._is_final(api, trouble):
             raise trouble
-        if trouble.kind == "refused":
-            if self._rotated(trouble.token):
-                return 0.0
-            if not self._worked:
-                raise trouble
-        if trouble.kind in {"overloaded", "silent", "away"}:
+        if trouble.kind in {"overloaded", "silent", "cut", "away"}:
             self._limiter.overloaded(asked_at)
+        if tries.n > 1 and tries.cuts >= _MAX_CUTS:
+            raise trouble
+        self._trouble = trouble.message
         if self._trouble_since is None:
-            self._trouble_since = now
+            self._trouble_since = max(asked_at, self._answered_at)
         if now - self._trouble_since >= self._access.patience:
             minutes = f"{self._access.patience / 60:.0f} minutes" if self._access.patience >= 120 else "some time"
             raise self._fail(
                 ExitCode.TEACHER_UNAVAILABLE, "TeacherUnavailable", f"no answer for {minutes}: {trouble.message}"
             )
-        if tries >= _MAX_TRIES and self._answered_at > began:
+        hopeless = tries.counted >= _MAX_TRIES or tries.silent >= _MAX_SILENT
+        if hopeless and self._answered_at > tries.began:
             raise trouble
-        backoff = min(_MAX_BACKOFF_SECONDS, 0.5 * 2.0 ** min(waits, 10)) * (0.5 + random.random() / 2)  # noqa: S311
+        tries.tally["asked_again"] += 1
+        return self._delay(trouble, tries, now, self._trouble_since)
+
+    def _is_final(self, api: Api, trouble: Trouble) -> bool:
+        """Whether to wait is no cure. Raises EngineFailure where our own settings are wrong."""
+        if trouble.kind == "token" and not self._worked:
+            raise self._fail(ExitCode.INVALID_INPUT, "InvalidSettings", trouble.message)
+        if trouble.kind == "unreadable" and not self._worked:
+            self._first_unreadable += 1
+            return self._first_unreadable >= _FIRST_TRIES
+        return trouble.kind in {"prompt", "context"} or (trouble.kind == "refused" and api not in self._worked)
+
+    def _delay(self, trouble: Trouble, tries: _Tries, now: float, since: float) -> float:
+        exponent = min(tries.waits - 1, 10)
+        backoff = min(_MAX_BACKOFF_SECONDS, 2.0**exponent) * (0.5 + random.random() / 2)  # noqa: S311 - only spreads
         if trouble.retry_after is not None:
             backoff = max(trouble.retry_after, 0.05)
             self._resume_at = max(self._resume_at, now + min(backoff, self._access.patience))
-        left = self._trouble_since + self._access.patience - now
-        return min(backoff, max(left, 0.05))
+        return min(backoff, max(since + self._access.patience - now, 0.05))
 
     def _fail(self, code: ExitCode, reason: str, message: str) -> EngineFailure:
         self._failure = EngineFailure(code, reason, message)
@@ -335,64 +363,19 @@ class Teacher:
             self._told.add(message)
             log.warning("teacher: %s", message)
 
-    def _rotated(self, token: str | None) -> bool:
-        try:
-            return token != self._token()
-        except Trouble:
-            return False
 
-    def _token(self) -> str | None:
-        """Read the token anew: it may have been rotated. Raises Trouble while its file is away in mid-run."""
-        if self._access.token_file is None:
-            return None
-        try:
-            token = self._access.token_file.read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            problem = error.strerror if isinstance(error, OSError) else "it is no text"
-            message = f"the teacher's token file cannot be read: {problem}"
-            if self._worked:
-                raise Trouble("away", message) from None
-            raise self._fail(ExitCode.INVALID_INPUT, "InvalidSettings", message) from None
-        if any(not "!" <= character <= "~" for character in token):
-            raise self._fail(
-                ExitCode.INVALID_INPUT, "InvalidSettings", "the teacher's token must be one word of printable ASCII"
-            )
-        return token or None
-
-    async def _post(self, api: Api, body: Mapping[str, Any], n: int) -> Answer:
-        token = self._token()
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        url = self._access.url / PATHS[api]
-        try:
-            async with self._session.post(url, json=body, headers=headers, allow_redirects=False) as response:
-                content = await _bounded(response.content)
-                if response.status == 200:
-                    return parse(api, content, n)
-                raise refusal(response.status, response.headers, content, token)
-        except TimeoutError as error:
-            raise Trouble("silent", f"no answer within {self._access.timeout:.0f} s") from error
-        except aiohttp.ClientConnectorCertificateError as error:
-            why = getattr(error.certificate_error, "verify_message", "") or "its name does not match"
-            raise Trouble(
-                "refused",
-                f"the teacher's certificate is not trusted ({why}); its authority belongs into ca.crt",
-                token=token,
-            ) from error
-        except aiohttp.ClientHttpProxyError as error:
-            kind: Literal["refused", "away"] = "refused" if error.status in {403, 407} else "away"
-            raise Trouble(kind, f"the proxy says HTTP {error.status}", token=token) from error
-        except (aiohttp.ClientError, OSError, ssl.SSLError) as error:
-            raise Trouble("away", without(token, f"{type(error).__name__}: {error}")) from error
+def _count(trouble: Trouble, tries: _Tries) -> None:
+    tries.waits += 1
+    tries.counted += trouble.kind != "overloaded"
+    tries.silent += trouble.kind == "silent"
+    tries.cuts += trouble.kind in CUTS
+    tries.tally["timed_out"] += trouble.kind == "silent"
+    tries.tally["unreadable"] += trouble.kind == "unreadable"
 
 
-def _nothing() -> None:
-    pass
-
-
-async def _bounded(stream: aiohttp.StreamReader) -> bytes:
-    content = bytearray()
-    async for part in stream.iter_any():
-        content += part
-        if len(content) > _MAX_ANSWER_BYTES:
-            raise Trouble("prompt", f"an answer has more than {_MAX_ANSWER_BYTES >> 20} MiB")
-    return bytes(content)
+def _too_long(trouble: Trouble, prompt: Prompt) -> str:
+    limit = trouble.context.limit if trouble.context else None
+    known = trouble.context.prompt if trouble.context else None
+    size = f"{known}" if known is not None else f"about {len(str(prompt.content)) // 4}"
+    room = f"of {limit} tokens" if limit is not None else "(it does not say how large that is)"
+    return f"a prompt of {size} tokens leaves no room for an answer in the teacher's context {room}"

@@ -1,61 +1,92 @@
-"""The OpenAI protocol as we read it: answers, and what a server's refusal means. Pure."""
+"""The OpenAI protocol as we read it: what is asked, and what an answer holds. Pure."""
 
 import json
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from sdg_operator.engine.failure import one_line
+from sdg_operator.engine.thinking import without_thinking
+from sdg_operator.engine.trouble import Trouble, refusal, without
+from sdg_operator.storage.records import AnswerCounts
 
 Api = Literal["completions", "chat"]
 PATHS: Final[Mapping[Api, str]] = {"completions": "completions", "chat": "chat/completions"}
 
 
 @dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a teacher is asked, and how its answers are read."""
+
+    api: Api
+    content: Any
+    """Text, or the messages of a chat."""
+    own_marks: Collection[str] = ()
+    """See `without_thinking`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One answer to a prompt."""
+
+    text: str
+    cut: bool = False
+    """It ended at the limit of tokens."""
+    thought: bool = False
+    """There was thinking, which is not part of `text`."""
+
+    @property
+    def blank(self) -> bool:
+        """There is nothing in it, and nothing tells why."""
+        return not (self.text.strip() or self.cut or self.thought)
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    texts: tuple[str, ...]
+    """What a teacher answered to one prompt."""
+
+    choices: tuple[Choice, ...] = ()
     prompt_tokens: int = 0
     completion_tokens: int = 0
     given_up: bool = False
     """The teacher would not answer; the texts are empty."""
+    too_long: str | None = None
+    """Why the prompt does not fit into the teacher's context; None where it does."""
+    counts: AnswerCounts = field(default_factory=AnswerCounts)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return tuple(choice.text for choice in self.choices)
 
 
-class Trouble(Exception):
-    """A request that got no good answer."""
+def parse(prompt: Prompt, content: bytes, n: int, token: str | None = None) -> Answer:
+    """Read the body of an answer with status 200: at most `n` choices, in the order of their index.
 
-    def __init__(
-        self,
-        kind: Literal["refused", "overloaded", "silent", "away", "prompt"],
-        message: str,
-        retry_after: float | None = None,
-        token: str | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.kind = kind
-        self.message = message
-        self.retry_after = retry_after
-        self.token = token
-        """The token that was used."""
-
-
-def parse(api: Api, content: bytes, n: int) -> Answer:
+    A server may give fewer, or none. Raises Trouble for what is no answer.
+    """
     try:
-        body = json.loads(content.decode(errors="replace"))
-        choices = sorted(body["choices"], key=lambda choice: int(choice.get("index", 0)))
-        texts = [choice["message"]["content"] if api == "chat" else choice["text"] for choice in choices[:n]]
-        usage = body.get("usage") or {}
-        answer = Answer(
-            tuple(_clean(text) for text in texts),
-            int(usage.get("prompt_tokens") or 0),
-            int(usage.get("completion_tokens") or 0),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise Trouble("away", f"an answer that is none ({type(error).__name__})") from error
-    if not answer.texts:
-        raise Trouble("away", "an answer without choices")
-    return answer
+        body = json.loads(content.decode("utf-8-sig"))
+        error = body.get("error")
+        if error and not body.get("choices"):
+            raise _error_within(error, token)
+        ordered = sorted(body["choices"], key=lambda choice: int(choice.get("index") or 0))
+        choices = tuple(_choice(prompt, choice) for choice in ordered[:n])
+        usage = body.get("usage")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
+        raise Trouble("unreadable", f"an answer with status 200 that is none: {_what(content, problem)}") from problem
+    spent = usage if isinstance(usage, dict) else {}
+    return Answer(choices, _count(spent.get("prompt_tokens")), _count(spent.get("completion_tokens")))
+
+
+def _choice(prompt: Prompt, choice: Mapping[str, Any]) -> Choice:
+    chat = prompt.api == "chat"
+    said = choice["message"] if chat else choice
+    text = said.get("content") if chat else said["text"]
+    if isinstance(text, list):  # parts of a message
+        text = "".join(part.get("text") or "" for part in text if isinstance(part, dict))
+    aside = any(isinstance(said.get(key), str) and said[key].strip() for key in ("reasoning_content", "reasoning"))
+    answer, thought = without_thinking(_clean(text), prompt.own_marks)
+    return Choice(answer, cut=choice.get("finish_reason") in {"length", "max_tokens"}, thought=thought or aside)
 
 
 def _clean(text: Any) -> str:
@@ -63,38 +94,35 @@ def _clean(text: Any) -> str:
     return text.encode(errors="replace").decode() if isinstance(text, str) else ""
 
 
-def refusal(status: int, headers: Mapping[str, str], content: bytes, token: str | None) -> Trouble:
-    message = f"HTTP {status}"
+def _count(value: Any) -> int:
+    return max(0, value) if isinstance(value, int) else 0
+
+
+def _error_within(error: Any, token: str | None) -> Trouble:
+    """Some gateways give errors with status 200; the error's own code, if it has one, says what it is."""
+    said = error.get("message") if isinstance(error, dict) else error
+    code = str(error.get("code")) if isinstance(error, dict) else ""
+    if code.isdecimal() and 400 <= int(code) < 600:
+        return refusal(int(code), {}, json.dumps({"error": error}).encode(), token)
+    words = f": {one_line(without(token, said), 300)}" if isinstance(said, str) else ""
+    return Trouble("unreadable", f"an error with status 200{words}")
+
+
+def _what(content: bytes, problem: Exception) -> str:
+    start = content[:200].lstrip().lower()
+    if start.startswith((b"<!doctype", b"<html", b"<")):
+        return "HTML, as of a gateway or of another service"
+    if start.startswith((b"data:", b"event:", b":")):
+        return "an event stream, though none was asked for"
+    if isinstance(problem, UnicodeDecodeError):
+        return "it is not UTF-8"
+    return "it is not JSON" if isinstance(problem, (json.JSONDecodeError, RecursionError)) else "it has no choices"
+
+
+def served_models(content: bytes) -> tuple[str, ...]:
+    """Return the names in the body of ``/v1/models``, at most five; none where it is something else."""
     try:
-        body = json.loads(content.decode(errors="replace"))
-        error = body.get("error", body)
-        said = error.get("message") if isinstance(error, dict) else error
-        if isinstance(said, str):
-            message += f": {one_line(without(token, said), 300)}"
-    except (ValueError, AttributeError, RecursionError):
-        pass  # a proxy's HTML page says nothing that the status does not
-    if status in {429, 503}:
-        return Trouble("overloaded", message, _retry_after(headers.get("Retry-After")))
-    if status in {401, 403, 404, 405, 407} or 300 <= status < 400:
-        return Trouble("refused", message, token=token)
-    if status in {408, 409, 425} or status >= 500:
-        return Trouble("away", message, _retry_after(headers.get("Retry-After")))
-    return Trouble("prompt", message)
-
-
-def without(token: str | None, text: str) -> str:
-    return text.replace(token, "***") if token else text
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Return the seconds a server asks for, given as seconds or as a date."""
-    if value is None:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return None
+        names = [each["id"] for each in json.loads(content.decode())["data"]]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ()
+    return tuple(one_line(name, 100) for name in names if isinstance(name, str))[:5]

@@ -11,6 +11,7 @@ from sdg_operator.storage.ledger import RunTotals, Standing, total
 from sdg_operator.storage.records import ShardProgress
 
 _BEGINS: Final = "Generating data"
+_WAITS: Final = "Waiting for the teacher"
 _NOTHING_YET: Final = f"{_BEGINS}."
 
 
@@ -55,8 +56,10 @@ def progress(seen: RunSeen, standing: Standing | None, now: datetime) -> RunProg
 
 
 def message(seen: RunSeen, standing: Standing | None) -> str:
-    """The service's status text of the leaf that moved last."""
+    """The service's status text of the leaf that moved last; what the teacher says while it answers nobody."""
     at = totals(seen, standing)
+    if at is not None and at.waiting is not None:
+        return f"{_WAITS}: {at.waiting}"
     if at is None or at.leaf is None:
         said = seen.status.message or ""  # of what was held back it no longer tells
         return said if said.startswith(_BEGINS) else _NOTHING_YET

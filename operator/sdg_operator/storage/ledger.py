@@ -144,6 +144,8 @@ class RunTotals:
     """Path of the leaf that moved last."""
     leaf_samples: int
     leaf_expected: int
+    waiting: str | None
+    """What a teacher says, where every engine at work waits for its own; None where one of them gets answers."""
     signal: int
     """Grows with each change of any shard; equal signals mean that nothing new was said."""
 
@@ -181,8 +183,14 @@ def total(inputs: RunInputs, now: Standing, progress: Sequence[ShardProgress]) -
         leaf=latest.leaf if latest else None,
         leaf_samples=latest.leaf_samples if latest else 0,
         leaf_expected=latest.leaf_expected if latest else 0,
+        waiting=_waiting(progress),
         signal=sum(shard.sequence for shard in progress) + len(done),
     )
+
+
+def _waiting(progress: Sequence[ShardProgress]) -> str | None:
+    words = [shard.waiting for shard in progress if shard.leaves_done < shard.leaves_total]
+    return words[0] if words and all(words) else None
 
 
 def _of_latest(record: LeafRecord, progress: Sequence[ShardProgress]) -> bool:

@@ -123,6 +123,31 @@ class Tokens(Record):
     completion: int = 0
 
 
+class AnswerCounts(Record):
+    """What was not as it should be in a teacher's answers. All are choices, but for the last four: requests."""
+
+    thinking: int = 0
+    """Had thinking in them, which was cut off (or in a field of its own)."""
+    cut_off: int = 0
+    """Ended at the limit of tokens. What was whole in them was used."""
+    empty: int = 0
+    """Had no text, also when asked again."""
+    unparsed: int = 0
+    """Had text in which the pipeline found no sample."""
+    unreadable: int = 0
+    """Status 200 and no answer: an error, HTML, an event stream, broken JSON or UTF-8."""
+    asked_again: int = 0
+    """Sent once more, for whatever reason."""
+    timed_out: int = 0
+    """Given up unanswered; the teacher may have done them all the same."""
+    shortened: int = 0
+    """Asked again for fewer tokens or fewer choices: the context was too small, or something cut them twice."""
+
+    def plus(self, other: "AnswerCounts") -> "AnswerCounts":
+        mine, theirs = dict(self), dict(other)
+        return AnswerCounts(**{name: count + theirs[name] for name, count in mine.items()})
+
+
 class LeafRecord(Versioned):
     """``.run/leaves/<leaf>/<attempt>-<pod>.json``: a leaf is done, or cannot be made by its own fault. The truth."""
 
@@ -134,6 +159,8 @@ class LeafRecord(Versioned):
     samples: int = 0
     expected_samples: int = 0
     tokens: Tokens = Tokens()
+    prompts_given_up: int = 0
+    answers: AnswerCounts = AnswerCounts()
     data: FileRef | None = None
     """The samples; always there when done."""
     reason: str | None = None
@@ -160,6 +187,8 @@ class ShardProgress(Versioned):
     leaves_total: int = 0
     tokens: Tokens = Tokens()
     seconds_left: int | None = None
+    waiting: str | None = None
+    """What the teacher says while it gives no good answer; None while it works."""
     sequence: int = 0
     """Grows with each change; the reader's own clock decides what is stale."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from sdg_operator.engine.contract import LeafResult, Progress
-from sdg_operator.storage.records import FileRef, LeafInput, LeafRecord, ShardProgress, Tokens
+from sdg_operator.storage.records import AnswerCounts, FileRef, LeafInput, LeafRecord, ShardProgress, Tokens
 from sdg_operator.storage.workfolder import Untrusted
 
 CHECKPOINT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,120}\.jsonl")
@@ -19,6 +19,7 @@ LOG_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}\.log")
 MAX_LINE_BYTES: Final = 32 * 2**20
 _REASON_CHARACTERS: Final = 100
 _MESSAGE_CHARACTERS: Final = 2000
+_WAITING_CHARACTERS: Final = 300
 _MAX_NUMBER: Final = 2**53
 """The largest count that every JSON reader keeps exactly."""
 
@@ -46,6 +47,8 @@ def leaf_record(leaf: LeafInput, result: LeafResult, data: FileRef | str | None,
         samples=data.lines if isinstance(data, FileRef) else 0,
         expected_samples=leaf.expected_samples,
         tokens=_tokens(result.tokens),
+        prompts_given_up=_number(result.prompts_given_up),
+        answers=AnswerCounts(**{name: _number(count) for name, count in result.answers}),
         data=data if isinstance(data, FileRef) else None,
         reason=_text(reason, _REASON_CHARACTERS),
         message=_text(message, _MESSAGE_CHARACTERS),
@@ -71,6 +74,7 @@ def shard_progress(
         leaves_done=min(_number(progress.leaves_done), len(paths)),
         leaves_total=min(_number(progress.leaves_total), len(paths)),
         tokens=_tokens(progress.tokens),
+        waiting=_text(progress.waiting, _WAITING_CHARACTERS),
         seconds_left=None if progress.seconds_left is None else _number(progress.seconds_left),
         sequence=_number(progress.sequence),
     )

@@ -92,9 +92,11 @@ CASES = [
     Case("answers of no use", LOW, "LowYield", "keep no sample", settings={"pipeline": "full"},
          teacher=lambda: Teacher(script=[Step(action="say", text="no", times=-1)]), requests=None),
     Case("empty answers", LOW, "LowYield", "keep no sample",
-         teacher=lambda: Teacher(script=[Step(action="empty", times=-1)]), requests=None),
-    Case("prompts that are too long", LOW, "LowYield", "the teacher said: HTTP 400: context length",
-         teacher=lambda: Teacher(script=[Step(status=400, text="context length", times=-1, skip=1)]), requests=None),
+         teacher=lambda: Teacher(script=[Step(action="say", text="", times=-1)]), requests=None),
+    Case("prompts that are refused", LOW, "LowYield", "the teacher said: HTTP 400: content filter",
+         teacher=lambda: Teacher(script=[Step(status=400, text="content filter", times=-1, skip=1)]), requests=None),
+    Case("prompts that are too long", INVALID, "PromptTooLong", "in the teacher's context of 100 tokens",
+         teacher=lambda: Teacher(context=100), requests=None),
 ]  # fmt: skip
 
 
@@ -130,7 +132,7 @@ def test_one_bad_leaf_does_not_hold_up_the_others(tmp_path: Path) -> None:
 def test_leaves_that_keep_nothing_do_not_end_a_run_whose_others_have_samples(tmp_path: Path) -> None:
     bad = [Leaf(f"compositional_skills/bad/leaf{i}", "freeform") for i in range(4)]
     work = write_work(tmp_path / "work", [*bad, SKILL], SETTINGS, leaves_elsewhere=3, leaves_with_samples=2)
-    empty = [Step(action="empty", times=-1, contains=leaf.name) for leaf in bad]
+    empty = [Step(action="say", text="", times=-1, contains=leaf.name) for leaf in bad]
     with running_teacher(Teacher(script=empty)) as running:
         code, result, stderr = run_engine(work, running.url)
     assert (code, result.leaves_done, result.leaves_failed) == (0, 1, 4), stderr
@@ -223,11 +225,11 @@ def test_a_pdf_is_refused_before_any_request_where_the_extra_is_not_installed(tm
 @pytest.mark.deep
 def test_a_null_answer_costs_one_sample_and_no_more(tmp_path: Path) -> None:
     work = write_work(tmp_path / "work", [SKILL], SETTINGS)
-    with running_teacher(Teacher(script=[Step(action="null", skip=1)])) as running:
+    with running_teacher(Teacher(script=[Step(action="null", skip=1, times=4)])) as running:
         code, result, stderr = run_engine(work, running.url)
     assert code == 0, stderr
     rows = json_lines(samples(work, SKILL))
-    assert len(rows) == result.samples == 8
+    assert len(rows) == result.samples == 10 - result.answers.empty
     assert all(row["output"] for row in rows)
 
 

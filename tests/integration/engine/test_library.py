@@ -28,6 +28,7 @@ TOUCHED = [
     ("instructlab.sdg.pipeline", "Pipeline._drop_duplicates"),
     ("instructlab.sdg.pipeline", "_lookup_block_type"),
     ("instructlab.sdg.blocks.llmblock", "LLMBlock.generate"),
+    ("instructlab.sdg.blocks.llmblock", "LLMBlock._parse"),
     ("instructlab.sdg.datamixing", "random.uniform"),
     ("instructlab.sdg.datamixing", "random.sample"),
     ("instructlab.sdg.datamixing", "random.shuffle"),

@@ -8,9 +8,10 @@ import pytest
 from yarl import URL
 
 from hack.gitserver.certificates import Certificates, make_certificates
+from sdg_operator.engine.access import TeacherAccess
 from sdg_operator.engine.contract import ExitCode
 from sdg_operator.engine.failure import EngineFailure
-from sdg_operator.engine.teacher import Teacher, TeacherAccess
+from sdg_operator.engine.teacher import Teacher
 from sdg_operator.storage.records import SampleSettings
 from tests.git.proxy import TunnelProxy, tunnel_proxy
 from tests.integration.engine.leaves import Leaf, write_work

@@ -103,7 +103,7 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_command(laptop: Laptop) ->
 @pytest.mark.deep
 def test_a_leaf_that_failed_is_tried_again_and_the_others_are_not_made_again(laptop: Laptop) -> None:
     laptop.taxonomy(SKILLS)
-    empty = Step(action="empty", times=-1, contains=SKILLS[1].name)
+    empty = Step(action="say", text="", times=-1, contains=SKILLS[1].name)
     with running_teacher(Teacher(script=[empty])) as teacher:
         done = laptop.run(teacher.url)
         assert done.returncode == 1, done.stderr

@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 from yarl import URL
 
+from sdg_operator.engine.access import TeacherAccess
 from sdg_operator.engine.contract import ExitCode
 from sdg_operator.engine.failure import EngineFailure
-from sdg_operator.engine.teacher import Stopped, Teacher, TeacherAccess
+from sdg_operator.engine.teacher import Stopped, Teacher
 from sdg_operator.engine.wire import Answer
 from tests.teacher.running import RunningTeacher, running_teacher
 from tests.teacher.script import Step
 from tests.teacher.server import Teacher as Scripted
 
-pytestmark = pytest.mark.deep  # it waits for bounds of time
+slow = pytest.mark.deep  # it waits for bounds of time
 
 PROMPT = "Provide a single question and answer pair based on the examples."
 
@@ -56,7 +57,12 @@ def test_answers_come_in_the_order_of_the_prompts(running: RunningTeacher) -> No
         Step(status=503, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}),
         Step(status=500),
         Step(action="drop"),
-        Step(action="garbage"),
+        Step(action="break"),
+        Step(action="raw", text="<html>not what you asked for"),
+        Step(action="raw", text="data: {}\n\ndata: [DONE]\n\n"),
+        Step(action="raw", text='{"choices": [{"text": "\xff"}]}'),
+        Step(action="raw", text="[" * 100_000),
+        Step(action="raw", text='{"error": {"message": "boom"}}'),
     ],
     ids=lambda step: f"{step.action}-{step.status}",
 )
@@ -64,9 +70,12 @@ def test_what_passes_is_tried_again(running: RunningTeacher, step: Step) -> None
     with client(running) as teacher:
         good = ask(teacher)
         running.teacher.script = [step]
-        assert ask(teacher) == good
+        (again,) = ask(teacher)
+    assert (again.texts, again.given_up) == (good[0].texts, False)
+    assert again.counts.asked_again == len(running.teacher.asked) - 2
 
 
+@slow
 def test_it_waits_as_long_as_the_teacher_asks(running: RunningTeacher) -> None:
     with client(running, bound=1) as teacher:
         teacher.connect()
@@ -79,6 +88,7 @@ def test_it_waits_as_long_as_the_teacher_asks(running: RunningTeacher) -> None:
     assert all(each.started >= refused.ended + 0.95 for each in rest)
 
 
+@slow
 def test_overload_lowers_the_number_of_choices_at_once(running: RunningTeacher) -> None:
     with client(running, bound=64) as teacher:
         teacher.connect()
@@ -129,6 +139,7 @@ def test_a_teacher_that_gives_one_choice_at_a_time_is_asked_so(running: RunningT
     assert [each.status for each in running.teacher.asked].count(400) == 1
 
 
+@slow
 def test_a_busy_teacher_costs_time_and_no_sample(running: RunningTeacher) -> None:
     with client(running) as teacher:
         teacher.connect()
@@ -143,6 +154,7 @@ def test_a_busy_teacher_costs_time_and_no_sample(running: RunningTeacher) -> Non
     assert not answers[0].given_up
 
 
+@slow
 def test_a_slow_teacher_is_asked_as_much_as_before(running: RunningTeacher) -> None:
     with client(running, bound=16, timeout=8.0) as teacher:
         teacher.connect()
@@ -190,6 +202,7 @@ def test_a_teacher_away_for_longer_than_the_bound_ends_the_run_retriably(running
         assert teacher.failure.code.retriable
 
 
+@slow
 def test_a_teacher_that_is_not_there_yet_is_waited_for() -> None:
     with running_teacher() as gone:
         pass
@@ -201,6 +214,7 @@ def test_a_teacher_that_is_not_there_yet_is_waited_for() -> None:
             assert not connecting.is_alive()
 
 
+@slow
 def test_silence_counts_as_overload(running: RunningTeacher) -> None:
     with client(running, timeout=0.3) as teacher:
         teacher.connect()
@@ -212,20 +226,22 @@ def test_silence_counts_as_overload(running: RunningTeacher) -> None:
 def test_a_prompt_that_the_teacher_refuses_gets_an_empty_answer(running: RunningTeacher) -> None:
     with client(running) as teacher:
         teacher.connect()
-        running.teacher.script = [
-            Step(status=400, text="maximum context length is 10 tokens", contains="long", times=-1)
-        ]
+        running.teacher.script = [Step(status=400, text="the content filter was triggered", contains="long", times=-1)]
         good, refused = ask(teacher, PROMPT, PROMPT + " long", n=2)
     assert good.texts[0]
     assert refused.texts == ("", "")
     assert (good.given_up, refused.given_up) == (False, True)
-    assert "maximum context length" in teacher.last_complaint
+    assert "content filter" in teacher.last_complaint
 
 
 def test_null_text_and_half_characters_become_text_that_can_be_written(running: RunningTeacher) -> None:
-    running.teacher.script = [Step(action="null"), Step(action="say", text="half \udc00 \u2028 \x00 whole")]
+    running.teacher.script = [
+        Step(action="null", times=3),
+        Step(action="say", text="half \udc00 \u2028 \x00 whole"),
+    ]
     with client(running) as teacher:
-        assert ask(teacher)[0].texts == ("",)
+        (empty,) = ask(teacher)
+        assert (empty.texts, empty.counts.empty) == (("",), 1)
         assert ask(teacher)[0].texts == ("half ? \u2028 \x00 whole",)
 
 
@@ -270,9 +286,91 @@ def test_stop_sends_everyone_home(running: RunningTeacher) -> None:
         assert teacher.failure is None
 
 
-@pytest.mark.parametrize(
-    "url", ["", "teacher:8000/v1", "ftp://host/v1", "http://user:pw@host/v1", "http://host/v1?a=b"]
-)
-def test_an_address_that_is_none_is_named(url: str) -> None:
-    with pytest.raises(EngineFailure, match="SDG_TEACHER_URL must be"):
-        TeacherAccess.from_environment({"SDG_TEACHER_URL": url})
+@pytest.mark.parametrize("path", ["/v1", "/v1/", "", "/", "/v1/v1", "/v1/completions", "/v1/chat/completions"])
+@pytest.mark.parametrize("apis", [{"completions", "chat"}, {"chat"}], ids=["both", "chat"])
+def test_an_address_is_found_however_it_is_written(path: str, apis: set[str]) -> None:
+    with running_teacher(Scripted(apis=frozenset(apis))) as running:
+        url = URL(running.url).with_path(path or "/")
+        with Teacher(TeacherAccess(url), "teacher", 8) as teacher:
+            teacher.connect()
+            assert (teacher.api == "chat") == ("completions" not in apis)
+        assert [each.path for each in running.teacher.asked][-1].startswith("/v1/")
+
+
+def test_a_wrong_model_is_refused_with_the_names_that_are_served() -> None:
+    with (
+        running_teacher(Scripted(model="granite")) as running,
+        client(running) as teacher,
+        pytest.raises(EngineFailure) as caught,
+    ):
+        teacher.connect()
+    assert "asked for model 'teacher' at http://127.0.0.1" in caught.value.message
+    assert caught.value.message.endswith("served there: granite")
+
+
+@slow
+def test_an_address_of_something_else_is_refused_with_the_addresses_tried(running: RunningTeacher) -> None:
+    running.teacher.script = [Step(action="raw", text="<html>a web page", times=-1)]
+    with client(running) as teacher, pytest.raises(EngineFailure) as caught:
+        teacher.connect()
+    assert caught.value.code is ExitCode.TEACHER_REFUSED
+    assert "HTML" in caught.value.message
+    assert "/v1/completions and http://127.0.0.1" in caught.value.message
+
+
+def test_thinking_is_cut_off_and_counted(running: RunningTeacher) -> None:
+    running.teacher.script = [Step(action="say", text="<think>Hm? Let me see.</think>\n{}", skip=1)]
+    with client(running) as teacher:
+        good = ask(teacher)
+        (answer,) = ask(teacher, n=2)
+    assert answer.texts[0] == good[0].texts[0]
+    assert answer.counts.thinking == 2
+
+
+def test_a_request_that_a_gateway_cuts_twice_is_halved_and_so_are_the_next(running: RunningTeacher) -> None:
+    running.teacher.script = [Step(status=504, headers={"Retry-After": "0"}, above=3, times=-1)]
+    with client(running) as teacher:
+        teacher.connect()
+        (first,) = ask(teacher, n=8)
+        before = len(running.teacher.asked)
+        (second,) = ask(teacher, PROMPT + " 2", n=8)
+    assert all(len(answer.texts) == 8 and not answer.given_up for answer in (first, second))
+    assert [each.choices for each in running.teacher.asked[1:6]] == [8, 8, 4, 4, 2]
+    assert {each.choices for each in running.teacher.asked[before:]} == {2}
+
+
+def test_a_prompt_that_fits_gets_fewer_new_tokens_and_one_that_does_not_is_told(running: RunningTeacher) -> None:
+    running.teacher.context = 300
+    with client(running) as teacher:
+        teacher.connect()
+        short, long = ask(teacher, PROMPT, PROMPT + " bird" * 300, max_tokens=2048)
+    assert short.texts[0]
+    assert short.counts.shortened == 1
+    assert long.too_long is not None
+    assert "leaves no room for an answer in the teacher's context of 300 tokens" in long.too_long
+
+
+def test_chat_that_is_refused_though_plain_prompts_work_ends_the_run() -> None:
+    with running_teacher(Scripted(apis=frozenset({"completions"}))) as running, client(running) as teacher:
+        teacher.connect()
+        with pytest.raises(Stopped):
+            teacher.ask("chat", [[{"role": "user", "content": "Hello"}]], {}, lambda: None)
+        assert teacher.failure is not None
+        assert (teacher.failure.code, "asks by chat/completions" in teacher.failure.message) == (
+            ExitCode.TEACHER_REFUSED,
+            True,
+        )
+
+
+@slow
+def test_what_a_loading_teacher_says_is_told_while_it_lasts(running: RunningTeacher) -> None:
+    running.teacher.script = [Step(status=503, text="Loading model", times=4)]
+    said: set[str | None] = set()
+    with client(running) as teacher:
+        connecting = threading.Thread(target=teacher.connect)
+        connecting.start()
+        while connecting.is_alive():
+            said.add(teacher.trouble)
+            connecting.join(timeout=0.05)
+        assert teacher.trouble is None
+    assert "HTTP 503: Loading model" in said

@@ -5,7 +5,7 @@ from pathlib import Path
 from sdg_operator.engine.contract import EngineLeaf, Progress
 from sdg_operator.engine.progress import BatchMeter, ProgressBoard, ProgressWriter, bar
 from sdg_operator.engine.workfolder import WorkFolder
-from sdg_operator.storage.records import Tokens
+from sdg_operator.storage.records import AnswerCounts, Tokens
 
 
 class Clock:
@@ -99,8 +99,10 @@ def test_a_person_sees_a_bar() -> None:
 
 def test_tokens_of_a_batch_add_up() -> None:
     meter = BatchMeter()
-    meter.spent(3, 4, given_up=False)
-    meter.spent(1, 1, given_up=True)
+    meter.spent(3, 4, given_up=False, counts=AnswerCounts(thinking=2))
+    meter.spent(1, 1, given_up=True, counts=AnswerCounts(thinking=1, empty=1))
+    meter.count_unparsed()
+    assert meter.answers == AnswerCounts(thinking=3, empty=1, unparsed=1)
     assert meter.tokens == Tokens(prompt=4, completion=5)
     assert meter.given_up == 1
 

@@ -1,0 +1,108 @@
+"""Requests that get no good answer: of what kind that is decides what is done about it. Pure."""
+
+import json
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Literal
+
+from sdg_operator.engine.contextlimit import ContextLimit, context_limit
+from sdg_operator.engine.failure import one_line
+
+Kind = Literal[
+    "refused",  # credentials, address or model
+    "token",  # ours cannot be read
+    "overloaded",  # told to come later
+    "silent",  # no answer in time
+    "cut",  # a gateway, or the server, ended the request before its answer was whole
+    "away",  # other errors of a server, or none there
+    "unreadable",  # status 200, and no answer
+    "prompt",  # this prompt is refused
+    "context",  # it is too long, together with what is to be answered
+]
+
+
+class Trouble(Exception):
+    """A request that got no good answer."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        token: str | None = None,
+        status: int | None = None,
+        context: ContextLimit | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.retry_after = retry_after
+        self.token = token
+        """The token that was used."""
+        self.status = status
+        self.context = context
+
+
+def refusal(status: int, headers: Mapping[str, str], content: bytes, token: str | None) -> Trouble:
+    """Say what an answer with another status than 200 means."""
+    said, kind_of_error = _said(content, token)
+    message = f"HTTP {status}: {said}" if said else f"HTTP {status}"
+    if 300 <= status < 400:
+        message = f"HTTP {status}: it redirects{_target(headers.get('Location'))}; give the address that it leads to"
+    # Some servers say 500 where they mean that a prompt is too long.
+    limit = context_limit(f"{said} {kind_of_error}") if status in {400, 413, 422} or status >= 500 else None
+    return Trouble(
+        "context" if limit else _kind(status),
+        message,
+        retry_after=_retry_after(headers.get("Retry-After")),
+        token=token,
+        status=status,
+        context=limit,
+    )
+
+
+def _said(content: bytes, token: str | None) -> tuple[str, str]:
+    """Return what an error's body says, and what kind of error it says that it is; a proxy's page says nothing."""
+    try:
+        body = json.loads(content.decode(errors="replace"))
+        error = body.get("error", body)
+        said = error.get("message") if isinstance(error, dict) else error
+    except (ValueError, AttributeError, RecursionError):
+        return "", ""
+    kind = f"{error.get('type')} {error.get('code')}" if isinstance(error, dict) else ""
+    return one_line(without(token, said), 300) if isinstance(said, str) else "", kind[:100]
+
+
+def _kind(status: int) -> Kind:
+    if status in {429, 503}:
+        return "overloaded"
+    if status in {401, 403, 404, 405, 407} or 300 <= status < 400:
+        return "refused"
+    if status in {408, 504, 524, 598, 599}:
+        return "cut"
+    return "away" if status in {409, 425} or status >= 500 else "prompt"
+
+
+def _target(location: str | None) -> str:
+    """Where a redirect leads, without what may be secret in it."""
+    return f" to {one_line(location.split('?')[0].split('#')[0], 200)}" if location and "@" not in location else ""
+
+
+def without(token: str | None, text: str) -> str:
+    return text.replace(token, "***") if token else text
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Return the seconds a server asks for, given as seconds or as a date."""
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, TypeError):
+        return None
