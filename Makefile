@@ -91,6 +91,14 @@ test-deep: tools ## what is not in the gate: many more examples, all seeded mist
 	@$(PYTEST) -m deep --maxfail=0 $(ARGS) tests/integration
 	@SDG_PROPERTY_DEEP=1 $(PYTEST) --dist=load --maxfail=0 $(ARGS) tests/property
 
+.PHONY: test-engine
+test-engine: tools ## the engine and the storage in full: beside upstream, killed, failing, on bad stores (minutes)
+	@$(PYTEST) -m "" --maxfail=0 -rP --show-capture=stdout $(ARGS) tests/integration/engine tests/integration/storage
+
+.PHONY: bench
+bench: bootstrap ## measure how busy a teacher is kept and what mixing takes (BENCH="engine_busy --leaves 30" for one)
+	@$(if $(BENCH),$(BIN)/python -m bench.$(BENCH),$(BIN)/python -m bench.engine_busy; $(BIN)/python -m bench.engine_mix)
+
 .PHONY: test
 test: verify test-unit test-property test-integration ## the gate: all of the above but test-deep
 

@@ -1,5 +1,6 @@
 """How busy the engine keeps a teacher, beside upstream's own run.
 
+    python -m bench.engine_busy                                             all cases: half an hour
     python -m bench.engine_busy --leaves 30 --seeds 5 --pipeline simple
 
 The teacher is simulated: 256 choices at once, each lognormal (median 1 s, sigma 0.5), more wait their turn. Upstream is
@@ -21,6 +22,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -108,24 +110,36 @@ def measure(who: str, leaves: list[Leaf], settings: SampleSettings, bound: int, 
     }
 
 
+@dataclass(frozen=True)
+class Case:
+    leaves: int
+    seeds: int
+    pipeline: str = "simple"
+
+
+CASES = (Case(30, 5), Case(147, 5), Case(10, 200), Case(30, 5, "full"))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--leaves", type=int, default=30)
+    parser.add_argument("--leaves", type=int, help="freeform skills; without it, all of the cases in this file")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--pipeline", default="simple")
     parser.add_argument("--bound", type=int, nargs="+", default=[1024], help="maxConcurrency of our engine")
     parser.add_argument("--median", type=float, default=1.0, help="seconds a choice")
     parser.add_argument("--no-upstream", action="store_true")
     options = parser.parse_args()
-    leaves = [
-        Leaf(f"compositional_skills/facts/bird{i:03}", "freeform", seeds=options.seeds) for i in range(options.leaves)
-    ]
-    settings = SampleSettings(pipeline=options.pipeline, scale_factor=30, batch_size=32, model="teacher")
-    print(f"{options.leaves} leaves of {options.seeds} seeds, pipeline {options.pipeline}")
+    cases = CASES if options.leaves is None else (Case(options.leaves, options.seeds, options.pipeline),)
     runs = [("ours", bound) for bound in options.bound] + ([] if options.no_upstream else [("upstream", 0)])
-    for who, bound in runs:
-        row = measure(who, leaves, settings, bound, options.median)
-        print("  " + ", ".join(f"{name}: {value}" for name, value in row.items()), flush=True)
+    for case in cases:
+        leaves = [
+            Leaf(f"compositional_skills/facts/bird{i:03}", "freeform", seeds=case.seeds) for i in range(case.leaves)
+        ]
+        settings = SampleSettings(pipeline=case.pipeline, scale_factor=30, batch_size=32, model="teacher")
+        print(f"{case.leaves} leaves of {case.seeds} seeds, pipeline {case.pipeline}")
+        for who, bound in runs:
+            row = measure(who, leaves, settings, bound, options.median)
+            print("  " + ", ".join(f"{name}: {value}" for name, value in row.items()), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The conformance check tells engines that keep the contract from those that break it, and which clause they break."""
 
+import os
 import shutil
 import socket
 import sys
@@ -10,7 +11,7 @@ import pytest
 
 from sdg_operator.cli.main import main
 from sdg_operator.engine.conformance.clauses import CLAUSES, check
-from sdg_operator.engine.conformance.trials import CommandEngine, Engine
+from sdg_operator.engine.conformance.trials import CommandEngine, Engine, stray_files
 
 pytestmark = [
     pytest.mark.deep,  # each clause starts engines
@@ -53,6 +54,17 @@ def test_another_way_to_break_a_clause_is_found_out(breaks: str, clause: str, wo
     found = broken(CommandEngine((*SHELL, breaks), limit=60), clause)
     assert set(found) == {clause}
     assert words in found[clause][0]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts an engine as a user of its own")
+def test_a_file_left_where_everybody_may_write_is_found() -> None:
+    user = 40_000 + os.getpid() % 10_000
+    try:
+        found = broken(CommandEngine((*SHELL, "tmp"), user, limit=60), "files")
+        assert "wrote /tmp/sdg-conformance-stray-" in found["files"][0]
+    finally:
+        for stray in stray_files(user):
+            stray.unlink()
 
 
 def test_the_instructlab_engine_keeps_the_contract() -> None:

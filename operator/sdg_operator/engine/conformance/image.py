@@ -44,6 +44,10 @@ class ImageEngine:
     user: int = field(default_factory=lambda: random.randrange(10_000, 60_000))  # noqa: S311 - any will do
     limit: float = 120.0
 
+    @property
+    def host_user(self) -> int | None:
+        return None  # its root file system is its own, and read-only
+
     def start(self, work: Path, outside: Path, token: Path, given: Mapping[str, str], output: BinaryIO) -> Started:  # noqa: ARG002
         name = f"sdg-conformance-{uuid.uuid4().hex[:12]}"
         limits = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--security-opt=label=disable"]

@@ -6,14 +6,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _LISTEN = "0A"
+_DNS = 53
 Address = tuple[str, int]
 
 
 def connections(pids: Iterable[int]) -> set[Address]:
-    """Return the remote ends of all TCP sockets of these processes."""
+    """Return the remote ends of all sockets of these processes, TCP and UDP, but for the look-up of names."""
     inodes = {inode for pid in pids for inode in _sockets(pid)}
     found: set[Address] = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+    for table in ("/proc/net/tcp", "/proc/net/tcp6", "/proc/net/udp", "/proc/net/udp6"):
         try:
             lines = Path(table).read_text().splitlines()[1:]
         except OSError:
@@ -22,7 +23,7 @@ def connections(pids: Iterable[int]) -> set[Address]:
             fields = line.split()
             if fields[9] in inodes and fields[3] != _LISTEN and not fields[2].endswith(":0000"):
                 found.add(_address(fields[2]))
-    return found
+    return {(host, port) for host, port in found if port != _DNS}
 
 
 def arguments(pids: Iterable[int]) -> Iterator[bytes]:

@@ -1,5 +1,6 @@
 """Start an engine on a work folder, do to it what a cluster does, and watch it until it ends."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -25,6 +26,7 @@ MAX_CONCURRENCY = 8
 SIGNAL_AFTER = 8
 """Requests after which a trial sends its signal: about half of them."""
 _LOOK_SECONDS = 0.02
+EVERYBODYS = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - looked at, not written to
 
 _KINDS: tuple[LeafKind, ...] = ("freeform", "grounded", "knowledge")
 
@@ -50,6 +52,10 @@ class Engine(Protocol):
     def limit(self) -> float:
         """Seconds after which a trial is given up."""
 
+    @property
+    def host_user(self) -> int | None:
+        """The user id that it runs as on this machine; None where that is also somebody else's."""
+
     def start(self, work: Path, outside: Path, token: Path, given: Mapping[str, str], output: BinaryIO) -> Started:
         """Start it with the contract's environment in `given`; it may write to `work` alone."""
 
@@ -62,6 +68,10 @@ class CommandEngine:
     user: int | None = None
     """Run it as this user (and group 0), if we may."""
     limit: float = 120.0
+
+    @property
+    def host_user(self) -> int | None:
+        return self.user
 
     def start(self, work: Path, outside: Path, token: Path, given: Mapping[str, str], output: BinaryIO) -> Started:  # noqa: ARG002
         process = subprocess.Popen(
@@ -156,6 +166,7 @@ def trial(
 ) -> Seen:
     """Run an engine once; `send` a signal once it has asked so often; `keep` a copy of its work folder."""
     seen = Seen()
+    strays = stray_files(engine.host_user)
     with teacher.running(), folders() as (work, outside):
         change(work)
         token = outside.parent / "token"
@@ -171,10 +182,22 @@ def trial(
         seen.wrong_tokens = teacher.wrong_tokens
         for written in sorted(path for path in outside.rglob("*") if path.parent != outside):
             seen.note("files", f"wrote {written.relative_to(outside)} outside its work folder")
+        for stray in sorted(stray_files(engine.host_user) - strays):
+            seen.note("files", f"wrote {stray} outside its work folder")
         read_files(work, seen)
         if keep is not None:
             shutil.copytree(work, keep)
     return seen
+
+
+def stray_files(user: int | None) -> set[Path]:
+    """Return what a user has in the folders where everybody may write: an engine that is one of our own user is not
+    told from others."""
+    found = set()
+    for folder in EVERYBODYS if user is not None else ():
+        with contextlib.suppress(OSError):
+            found |= {Path(entry) for entry in os.scandir(folder) if entry.stat(follow_symlinks=False).st_uid == user}
+    return found
 
 
 def _environment(work: Path, url: str, token: Path) -> dict[str, str]:

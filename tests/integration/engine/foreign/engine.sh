@@ -29,6 +29,7 @@ trap 'end 31' TERM
 case $breaks in
   stop) trap '' TERM ;;
   files) echo left >"$HOME/.cache" ;;
+  tmp) echo left >"/tmp/sdg-conformance-stray-$$" ;;
   arguments) sh -c 'sleep 0.5; :' "$(cat "$SDG_TEACHER_TOKEN_FILE")" ;;
   network) curl -s -m 1 "http://127.0.0.1:$2/" ;;
   secrets) mkdir -p "$out/logs" && cat "$SDG_TEACHER_TOKEN_FILE" >"$out/logs/engine.log" ;;
