@@ -625,6 +625,16 @@ def test_the_message_is_the_services_own_sentence() -> None:
     assert status.attempt.worked
 
 
+def test_what_a_teacher_says_that_answers_nobody_is_the_message() -> None:
+    world = at_work(leaves=2)
+    waits = SHARD.model_copy(update={"waiting": "HTTP 503: Loading model"})
+    assert decide(with_progress(world, waits), world.now).status.message == (
+        "Waiting for the teacher: HTTP 503: Loading model"
+    )
+    status = decide(with_progress(world, waits, SHARD.model_copy(update={"shard": 1})), world.now).status
+    assert (status.message or "").startswith("Generating data for taxonomy path")
+
+
 def test_an_overtaken_attempts_progress_does_not_count() -> None:
     world = at_work(leaves=2)
     old = SHARD.model_copy(update={"attempt": 9})

@@ -26,6 +26,11 @@ def test_a_record_counts_what_was_uploaded_and_not_what_was_said() -> None:
     assert (record.tokens.prompt, record.tokens.completion) == (0, 2**53)
 
 
+def test_counts_of_an_engine_are_bounded() -> None:
+    record = leaf_record(LEAF, said(answers={"thinking": 10**30, "empty": -1}, prompts_given_up=10**30), DATA, 2, "pod")
+    assert (record.answers.thinking, record.answers.empty, record.prompts_given_up) == (2**53, 0, 2**53)
+
+
 def test_a_leaf_whose_samples_cannot_be_used_has_failed_and_says_why() -> None:
     record = leaf_record(LEAF, said(), "samples.jsonl cannot be used: line 3 is not JSON", 1, "pod")
     assert (record.outcome, record.reason, record.samples, record.data) == ("failed", "InvalidSamples", 0, None)
@@ -69,6 +74,9 @@ def test_progress_names_only_leaves_of_the_shard_and_is_bounded() -> None:
     assert len(shard.to_json()) < 16 * 1024
     honest = shard_progress(Progress(phase="x", leaf="c").to_json(), {"a->b", "c"}, 1, 0, "pod", estimated=20)
     assert (honest.leaf, honest.estimated) == ("c", 20)
+    waits = shard_progress(Progress(phase="x", waiting="w\n" * 10**5).to_json(), {"c"}, 1, 0, "pod", estimated=20)
+    assert len(waits.waiting or "") == 300
+    assert "\n" not in (waits.waiting or "")
 
 
 @pytest.mark.parametrize(
