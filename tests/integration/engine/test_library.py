@@ -35,6 +35,7 @@ TOUCHED = [
     ("instructlab.sdg.datamixing", "uuid.uuid4"),
     ("instructlab.sdg.datamixing", "DataMixer.collect"),
     ("instructlab.sdg.datamixing", "Recipe.save_mixed_dataset"),
+    ("semchunk.semchunk", "_memoized_token_counters.clear"),
 ]
 
 
