@@ -9,6 +9,7 @@ Upstream is frozen, so its inner names are stable; a test pins the ones used her
 - ``Pipeline.generate`` is not used: it runs one leaf at a time, loses finished batches behind a failed one, and forgets
   checkpoints when batching is off. `run_batch` runs the same blocks, in the same order, on one batch.
 - ``datamixing.random``, ``.uuid`` and ``.set``: seeded or ordered, so that equal samples mix to equal bytes.
+- ``datamixing._get_question_hack`` and ``_get_response_hack``: question marks of other scripts count too (`questions`).
 
 Import this module only after `environment.prepare`: Hugging Face's libraries read their folders at import.
 """
@@ -45,7 +46,7 @@ from instructlab.sdg.utils import taxonomy as taxonomy_utils
 from jinja2 import StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 
-from sdg_operator.engine import estimate, pdf
+from sdg_operator.engine import estimate, pdf, questions
 from sdg_operator.engine.contract import ExitCode
 from sdg_operator.engine.failure import EngineFailure
 from sdg_operator.engine.leaves import Seed
@@ -94,6 +95,25 @@ def apply(read_document: Callable[[Path], bytes]) -> None:
     _Chunker.read = staticmethod(read_document)
     taxonomy_utils.DocumentChunker = _Chunker
     PromptRegistry._template_env = SandboxedEnvironment(undefined=StrictUndefined)
+    datamixing._get_question_hack = _question_of
+    datamixing._get_response_hack = _response_of
+
+
+_their_question: Final = datamixing._get_question_hack
+_their_response: Final = datamixing._get_response_hack
+
+
+def _question_of(sample: Row) -> Any:
+    return questions.split(sample["output"])[0] if _without_ascii_mark(sample) else _their_question(sample)
+
+
+def _response_of(sample: Row) -> Any:
+    return questions.split(sample["output"])[1] if _without_ascii_mark(sample) else _their_response(sample)
+
+
+def _without_ascii_mark(sample: Row) -> bool:
+    output = None if "question" in sample or "response" in sample else sample.get("output")
+    return isinstance(output, str) and output != "" and questions.ASCII not in output
 
 
 def fix_randomness(seed: int) -> None:

@@ -6,11 +6,12 @@ Equal samples in equal order give equal bytes: rows are those of instructlab-sdg
 import itertools
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sdg_operator.engine import library
+from sdg_operator.engine import library, questions
 from sdg_operator.engine.contract import ExitCode
 from sdg_operator.engine.failure import EngineFailure, one_line
 from sdg_operator.engine.library import LeafMixer, Row, TrainFile
@@ -93,8 +94,8 @@ def _dump(row: Row) -> bytes:
 def mix_leaf(mixer: LeafMixer, files: TrainingFiles, leaf: str, knowledge: bool, samples: Path) -> None:
     """Add one leaf's samples to the training files.
 
-    Samples of runs with different pipelines have different columns; each kind is mixed by itself. Rows without an
-    answer or document are left out. Raises EngineFailure (InvalidSamples).
+    Samples of runs with different pipelines have different columns; each kind is mixed by itself. Rows that cannot be
+    mixed are left out, and counted in the log. Raises EngineFailure (InvalidSamples).
     """
     try:
         for schema in library.schemas(_usable(samples, knowledge, tell=True)):
@@ -110,12 +111,26 @@ def mix_leaf(mixer: LeafMixer, files: TrainingFiles, leaf: str, knowledge: bool,
 
 
 def _usable(samples: Path, knowledge: bool, *, tell: bool = False) -> Iterator[Row]:
-    dropped = 0
+    """Yield the rows that mixing can take; with `tell`, say once what is wrong with how many.
+
+    Upstream draws 30 of a skill's rows and then drops those without a question or an answer, so that fewer are left.
+    They are dropped before the draw.
+    """
+    found: Counter[str] = Counter()
     for line in lines(samples):
         row: Any = json.loads(line)
-        if library.usable(row) and not (knowledge and not row.get("document")):
+        if not library.usable(row) or (knowledge and not row.get("document")):
+            found["rows without an answer or document are left out"] += 1
+            continue
+        question, answer = questions.parts(row)
+        if not answer:
+            found["rows with an empty answer are left out"] += 1
+        elif not question and knowledge:
+            found["rows without a question mark are mixed with their document alone as the question"] += 1
+        elif not question:
+            found["rows without a question mark are left out"] += 1
+        if knowledge or (question and answer):
             yield row
-        else:
-            dropped += 1
-    if dropped and tell:
-        log.warning("%s: %d rows without an answer or document are left out", samples.name, dropped)
+    for what, count in found.items():
+        if tell:
+            log.warning("%s: %d %s", samples.name, count, what)

@@ -191,6 +191,37 @@ def test_line_separators_in_answers_and_null_answers_do_not_kill_the_mix(tmp_pat
     assert "1 rows without an answer" in mixed.done.stderr
 
 
+CHINESE = "鸟在哪里筑巢？它在河边筑巢。"
+
+
+def test_samples_with_question_marks_of_other_scripts_are_mixed(tmp_path: Path) -> None:
+    skills, knowledge = skill_rows(AREA, 8, output=CHINESE), knowledge_rows(BIRD, 3)
+    knowledge[1]["output"] = CHINESE
+    mixed = Mixed(tmp_path, [(AREA, skills), (BIRD, knowledge)])
+    assert mixed.done.returncode == 0, mixed.done.stderr
+    assert (mixed.manifest.samples.knowledge, mixed.manifest.samples.skills) == (3, 30 + 6)
+    rows = json_lines(mixed.file("skills_train_msgs.jsonl"))
+    said = {tuple(message["content"] for message in row["messages"][1:]) for row in rows[:30]}
+    assert said == {("鸟在哪里筑巢？", "它在河边筑巢。")}
+    asked = json_lines(mixed.file("knowledge_train_msgs.jsonl"))[1]["messages"]
+    assert asked[-2]["content"] == "Chunk 1\n\n鸟在哪里筑巢？"
+    assert asked[-1]["content"] == "它在河边筑巢。"
+
+
+def test_samples_without_question_or_answer_take_no_place_of_others_and_are_counted(tmp_path: Path) -> None:
+    bad = ["No question here.", "鸟；在河边。", "Only a question?", " ? "]
+    skills = skill_rows(AREA, 5) + [row for text in bad for row in skill_rows(AREA, 5, output=text)]
+    mixed = Mixed(
+        tmp_path, [(AREA, skills), (BIRD, [row | {"output": "Statement."} for row in knowledge_rows(BIRD, 2)])]
+    )
+    assert mixed.done.returncode == 0, mixed.done.stderr
+    assert mixed.manifest.samples.skills == 30 + 4
+    assert mixed.manifest.leaves[0].actual == 25
+    assert "10 rows without a question mark are left out" in mixed.done.stderr
+    assert "10 rows with an empty answer are left out" in mixed.done.stderr
+    assert "2 rows without a question mark are mixed with their document alone" in mixed.done.stderr
+
+
 def corrupt(store: FolderStore) -> None:
     key = LAYOUT.samples(AREA.id, 0, "pod")
     store.put_bytes(key, store.get_bytes(key, 1 << 20).replace(b"What", b"When"))
