@@ -59,6 +59,10 @@ generate_data: Final = importlib.import_module("instructlab.sdg.generate_data")
 Row = dict[str, Any]
 TrainFile = Literal["knowledge", "skills"]
 
+DROWNED_BELOW: Final[float] = datamixing.MIN_UPSAMPLE_THRESHOLD
+"""The share of knowledge in the skills file below which upstream repeats its rows, lest a model forget them. It does so
+only beside the skills file of an image for InstructLab, and so never here."""
+
 BUILT_IN: Final = ("simple", "full", "llama")
 CUSTOM: Final = "custom"
 _FLOW_FILES: Final = {
