@@ -32,17 +32,22 @@ def own_file(rows: list[Any]) -> bytes:
     return b"\xef\xbb\xbf" + b"\r\n\r\n".join(json.dumps(row, ensure_ascii=False).encode() for row in rows)
 
 
-@pytest.fixture(scope="module")
-def mixed(tmp_path_factory: pytest.TempPathFactory) -> Mixed:
+def mixed_with_own_file(folder: Path) -> Mixed:
+    """Mix a leaf of each kind with a file of the user's own for each of the two files."""
     skills, knowledge = skill_rows(AREA, 4, output=f"Why {SEPARATED}? So {SEPARATED}."), knowledge_rows(BIRD, 3)
     made = Mixed(
-        tmp_path_factory.mktemp("mixed"),
+        folder,
         [(AREA, skills), (BIRD, knowledge)],
         files=(MergeFile(key="mine/k.jsonl", kind="knowledge"), MergeFile(key="mine/k.jsonl", kind="skills")),
         prepare=lambda store: store.put_bytes("mine/k.jsonl", own_file(OWN)),
     )
     assert made.done.returncode == 0, made.done.stderr
     return made
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Mixed:
+    return mixed_with_own_file(tmp_path_factory.mktemp("mixed"))
 
 
 def load(content: bytes, folder: Path) -> datasets.Dataset:
