@@ -52,17 +52,18 @@ class TrainingFile:
         with self.path.open("ab") as file:
             for line in lines(part):
                 row = json.loads(line)
-                alike = self._in_order(row)
+                self._shape = self._shape or training_row.shape_of(row)
+                alike = training_row.in_order(row, self._shape)
                 file.write((line if alike is row else training_row.spelled(alike)) + b"\n")
                 self._count(source, alike)
 
-    def append_file(self, name: str, given: Path) -> None:
+    def append_file(self, name: str, path: Path) -> None:
         """Append a training file of the user's own, each row made like the others. The log tells once what was done.
 
         Raises EngineFailure (InvalidTrainingFile) naming the line.
         """
         told = Told()
-        with self.path.open("ab") as file, given.open("rb") as source:
+        with self.path.open("ab") as file, path.open("rb") as source:
             for number in itertools.count(1):
                 line = source.readline(MAX_ROW_BYTES + 1)
                 if not line:
@@ -72,19 +73,16 @@ class TrainingFile:
                 try:
                     if len(line) > MAX_ROW_BYTES:
                         raise NotATrainingRow(f"a row has more than {MAX_ROW_BYTES >> 20} MiB")
-                    row = self._in_order(training_row.made_alike(training_row.parsed(line), told))
+                    given = training_row.parsed(line)
+                    row = training_row.made_alike(given, told)
                 except NotATrainingRow as problem:
                     where = f"{name}:{number}: {problem}"
                     raise EngineFailure(ExitCode.INVALID_INPUT, "InvalidTrainingFile", where) from problem
-                file.write(training_row.spelled(row) + b"\n")
+                self._shape = self._shape or training_row.shape_of(given)
+                file.write(training_row.spelled(training_row.in_order(row, self._shape)) + b"\n")
                 self._count("merged", row)
         done = str(told)
         log.info("%s: %d rows%s", name, told.rows, f": {one_line(done)}" if done else "")
-
-    def _in_order(self, row: Row) -> Row:
-        if self._shape is None:
-            self._shape = dict.fromkeys(row) | {"messages": [dict.fromkeys(row["messages"][0])]}
-        return training_row.in_order(row, self._shape)
 
     def _count(self, source: Source, row: Row) -> None:
         self.rows[source] += 1

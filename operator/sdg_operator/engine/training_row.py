@@ -17,7 +17,7 @@ from sdg_operator.engine.tokens import estimated
 Row = dict[str, Any]
 
 SHAPE: Final[Row] = {"id": "", "messages": [{"content": "", "role": ""}], "unmask": False, "metadata": ""}
-"""The keys, in upstream's order for skills. Each file has the order of its first row."""
+"""The keys, in upstream's order for skills. A file has the order of its first row, if that has them all."""
 
 _MESSAGE: Final = frozenset({"content", "role"})
 _TRUTH: Final = {"true": True, "false": False, "1": True, "0": False}
@@ -106,6 +106,14 @@ def spelled(row: Row) -> bytes:
     if "\\u007f" in text:
         text = re.sub(r"(?<!\\)((?:\\\\)*)\\u007f", "\\1\x7f", text)
     return text.encode()
+
+
+def shape_of(row: Row) -> Row:
+    """Return the order of a row's keys, if they are those of all rows; else that of upstream's rows for skills."""
+    first = row["messages"][0] if row["messages"] else None
+    if row.keys() != SHAPE.keys() or not isinstance(first, dict) or first.keys() != _MESSAGE:
+        return SHAPE
+    return dict.fromkeys(row) | {"messages": [dict.fromkeys(first)]}
 
 
 def in_order(row: Row, shape: Row) -> Row:

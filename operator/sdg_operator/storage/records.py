@@ -194,7 +194,7 @@ class FailedLeaf(Record):
 
 
 class MergeFile(Record):
-    """A train file that a merge appends as it is."""
+    """A train file whose rows a merge adds to the file of its kind, each made like the rows of samples."""
 
     key: str
     kind: Literal["knowledge", "skills"]

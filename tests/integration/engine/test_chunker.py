@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sdg_operator.engine import estimate
 from sdg_operator.engine.chunker import MAX_TOKENS, chunks_of
 from sdg_operator.engine.tokens import estimated
 from tests.unit.engine.test_tokens import as_it_was
@@ -32,6 +33,7 @@ def check(text: str, heading: str = "") -> None:
     chunks = chunks_of("a.md", (f"# {heading}\n\n{text}" if heading else text).encode())
     assert max(map(estimated, chunks)) <= MAX_TOKENS
     assert len(text) / MAX_TOKENS <= len(chunks) <= 1.2 * len(text) / MAX_TOKENS + 1
+    assert 1 <= estimate.chunks(len(text.encode())) / len(chunks) <= 2  # what a run is told to cost
     assert "".join(chunk.removeprefix(heading).lstrip("\n") for chunk in chunks) == text
 
 
@@ -40,6 +42,23 @@ def check(text: str, heading: str = "") -> None:
 def test_a_paragraph_without_blanks_is_cut(script: str, stop: str) -> None:
     check(paragraph(SCRIPTS[script], 20_000, stop))
     check(paragraph(SCRIPTS[script], 20_000, stop), heading="小鸟")
+
+
+TABLES_AND_LISTS = {
+    "a table with a long cell": "| 名 | 文 |\n|---|---|\n| 鸟 | {} |\n",
+    "a long item": "- {0}\n- {0}\n",
+    "code": "```\n{}\n```\n",
+    "a quotation": "> {}\n",
+    "headings that are long themselves": "# {0:.150}\n\n## {0:.150}\n\n{0}\n",
+}
+
+
+@pytest.mark.parametrize("form", TABLES_AND_LISTS.values(), ids=TABLES_AND_LISTS)
+def test_other_forms_of_text_without_blanks_are_cut_too(form: str) -> None:
+    text = form.format(paragraph(SCRIPTS["Chinese"], 3000, ""))
+    chunks = chunks_of("a.md", text.encode())
+    assert max(map(estimated, chunks)) <= MAX_TOKENS
+    assert "".join(chunks).count("鸟") >= text.count("鸟") > 50
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdg_operator.engine import training_row
+from sdg_operator.storage.folder import FolderStore
 from sdg_operator.storage.layout import KNOWLEDGE_TRAIN_FILE, SKILLS_TRAIN_FILE
 from sdg_operator.storage.records import MergeFile
 from tests.integration.engine.leaves import json_lines
@@ -136,6 +137,28 @@ def test_a_kind_that_drowns_the_other_is_warned_of(tmp_path: Path, knowledge: in
     assert mixed.done.returncode == 0, mixed.done.stderr
     assert ["drowned" in warning for warning in mixed.manifest.warnings] == [True] * warned
     assert all(warning in mixed.done.stderr for warning in mixed.manifest.warnings)
+
+
+@pytest.mark.deep
+def test_a_second_mix_gives_the_same_bytes(mixed: Mixed, tmp_path: Path) -> None:
+    again = mixed_with_own_file(tmp_path)
+    for name in (*FILES, "manifest.json"):
+        assert again.file(name) == mixed.file(name)
+
+
+@pytest.mark.deep
+def test_training_files_of_another_run_are_taken_as_they_are(mixed: Mixed, tmp_path: Path) -> None:
+    """Those of knowledge have another order of keys than those of skills; each keeps its own."""
+
+    def prepare(store: FolderStore) -> None:
+        for name in FILES:
+            store.put_bytes(f"before/{name}", mixed.file(name))
+
+    files = (MergeFile(key=f"before/{FILES[0]}", kind="knowledge"), MergeFile(key=f"before/{FILES[1]}", kind="skills"))
+    again = Mixed(tmp_path, [], files=files, prepare=prepare)
+    assert again.done.returncode == 0, again.done.stderr
+    assert [again.file(name) for name in FILES] == [mixed.file(name) for name in FILES]
+    assert f"before/{KNOWLEDGE_TRAIN_FILE}: 7 rows\n" in again.done.stderr
 
 
 @pytest.mark.deep

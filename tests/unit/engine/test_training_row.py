@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 
 from sdg_operator.engine.training_row import (
+    SHAPE,
     NotATrainingRow,
     Row,
     Told,
     in_order,
     made_alike,
     parsed,
+    shape_of,
     spelled,
     tokens_of,
 )
@@ -186,6 +188,19 @@ def test_keys_are_put_into_the_order_of_the_file() -> None:
         b'"metadata":"{\\"from\\": 1}","id":"a","unmask":false}'
     )
     assert in_order(WHOLE, WHOLE) is WHOLE
+
+
+def test_the_first_row_gives_the_order_if_it_has_all_keys() -> None:
+    turned = {"metadata": "{}", "unmask": True, "messages": [{"role": "user", "content": ""}], "id": ""}
+    assert list(shape_of(turned)) == list(turned)
+    assert list(shape_of(turned)["messages"][0]) == ["role", "content"]
+    others: tuple[Row, ...] = (
+        {"messages": []},
+        without("id"),
+        WHOLE | {"more": 1},
+        without(messages=[HI[0] | {"name": "Eve"}]),
+    )
+    assert all(shape_of(other) is SHAPE for other in others)
 
 
 def test_tokens_of_a_row_are_those_of_all_its_messages() -> None:
