@@ -187,6 +187,7 @@ def test_samples_with_question_marks_of_other_scripts_are_mixed(tmp_path: Path) 
     assert asked[-1]["content"] == "它在河边筑巢。"
 
 
+@pytest.mark.deep
 def test_samples_without_question_or_answer_take_no_place_of_others_and_are_counted(tmp_path: Path) -> None:
     bad = ["No question here.", "鸟；在河边。", "Only a question?", " ? "]
     skills = skill_rows(AREA, 5) + [row for text in bad for row in skill_rows(AREA, 5, output=text)]

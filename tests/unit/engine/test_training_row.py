@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sdg_operator.engine.training_row import (
     SHAPE,
@@ -155,6 +157,25 @@ def test_a_row_that_cannot_be_made_right_is_refused(given: bytes | Row, words: s
     with pytest.raises(NotATrainingRow) as refused:
         alike(given)
     assert words in str(refused.value)
+
+
+NAMES = st.sampled_from(["id", "messages", "metadata", "unmask", "content", "role", "name", "x"])
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+ANYTHING = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner), max_leaves=8)
+MESSAGE = st.dictionaries(NAMES, ANYTHING) | st.fixed_dictionaries(
+    {"content": st.text(), "role": st.just("user")}, optional={"name": ANYTHING}
+)
+
+
+@settings(derandomize=True, max_examples=300)
+@given(st.dictionaries(NAMES, ANYTHING), st.none() | st.lists(MESSAGE, min_size=1, max_size=3))
+def test_any_row_is_made_alike_or_refused_in_words(row: Row, messages: list[Any] | None) -> None:
+    try:
+        made, _ = alike(row if messages is None else row | {"messages": messages})
+    except NotATrainingRow:
+        return
+    assert {key: type(value) for key, value in made.items()} == {key: type(value) for key, value in SHAPE.items()}
+    assert alike(spelled(made)) == (made, "")
 
 
 def test_a_pair_of_halves_is_a_character() -> None:
