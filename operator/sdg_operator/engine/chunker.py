@@ -4,7 +4,6 @@ Upstream's `DocumentChunker` imports torch and loads a tokenizer of the teacher 
 Here docling's Markdown reader and docling-core's `HybridChunker` are the same; tokens are estimated.
 """
 
-import re
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -17,28 +16,26 @@ from docling_core.transforms.chunker.hybrid_chunker import HybridChunker
 from docling_core.transforms.chunker.tokenizer.base import BaseTokenizer
 from docling_core.types.doc.document import DoclingDocument
 from docling_core.types.doc.labels import DocItemLabel
+from semchunk import semchunk
 
-from sdg_operator.engine import pdf
+from sdg_operator.engine import pdf, tokens
 from sdg_operator.engine.failure import LeafFailure
 
 MAX_TOKENS = 500
 """Upstream's own bound on a chunk."""
 
-_WORD = re.compile(r"\S+")
-
 
 class EstimatedTokens(BaseTokenizer):
-    """Counts as most tokenizers do for English: four characters or three quarters of a word a token."""
+    """Counts as most tokenizers do, without one."""
 
     def count_tokens(self, text: str) -> int:
-        words = sum(1 for _ in _WORD.finditer(text))
-        return max(-(-len(text) // 4), -(-words * 4 // 3))
+        return tokens.estimated(text)
 
     def get_max_tokens(self) -> int:
         return MAX_TOKENS
 
     def get_tokenizer(self) -> Callable[[str], int]:
-        return self.count_tokens
+        return tokens.estimated
 
 
 def chunks_of(name: str, content: bytes) -> list[str]:
@@ -63,4 +60,8 @@ def chunks_of(name: str, content: bytes) -> list[str]:
 
 def _chunks(document: DoclingDocument) -> list[str]:
     chunker = HybridChunker(tokenizer=EstimatedTokens())
-    return [chunker.contextualize(chunk=chunk) for chunk in chunker.chunk(dl_doc=document)]
+    try:
+        return [chunker.contextualize(chunk=chunk) for chunk in chunker.chunk(dl_doc=document)]
+    finally:
+        # It keeps every piece of text that it counted, several times the document, as long as the process lives.
+        semchunk._memoized_token_counters.clear()

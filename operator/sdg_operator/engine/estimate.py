@@ -15,7 +15,8 @@ from sdg_operator.storage.records import LeafKind, SampleSettings
 
 DOCUMENT_BYTES_PER_CHUNK: Final = 1000
 """Chunks hold at most 500 tokens (about 2,000 bytes of English) and end at headings. Measured over 46 Markdown files
-of 3 to 340 KB: half of them between 700 and 1,000 bytes a chunk, large prose up to 1,200."""
+of 3 to 340 KB: half of them between 700 and 1,000 bytes a chunk, large prose up to 1,200. A chunk of Chinese, Japanese
+or Thai has at most 500 letters, which are 1,500 bytes."""
 
 PAIRS_PER_ANSWER: Final = 3
 """Question and answer pairs that a teacher gives for one chunk when asked for "a series" (``full``, ``llama``)."""

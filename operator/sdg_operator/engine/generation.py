@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Final
 
-from sdg_operator.engine import checkpoints, estimate, library
+from sdg_operator.engine import checkpoints, estimate, library, questions
 from sdg_operator.engine.checkpoints import BatchHeader
 from sdg_operator.engine.client import CHAT_FAMILY, BatchClient
 from sdg_operator.engine.contract import EngineLeaf, EngineSettings, ExitCode, LeafResult
@@ -249,11 +249,11 @@ class Generation:
         self._finish(making)
 
     def _lines(self, made: Sequence[Row], client: BatchClient) -> list[bytes]:
-        """Return the rows that mixing can use, as lines."""
+        """Return the rows that are samples, as lines: with a question and an answer, in whatever script."""
         lines = []
         for row in made:
-            if not library.usable(row):
-                client.unparsed(str(row.get("output") or ""))
+            if not library.usable(row) or not all(questions.parts(row)):
+                client.unparsed(str(row.get("output") or row.get("response") or ""))
             elif len(line := library.dump_row(row)) <= MAX_LINE_BYTES:
                 lines.append(line)
         return lines

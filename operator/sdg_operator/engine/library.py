@@ -11,6 +11,7 @@ Upstream is frozen, so its inner names are stable; a test pins the ones used her
 - ``LLMBlock._parse`` of one block is listened to: an answer without a sample is counted and shown, and of one that was
   cut off at the limit of tokens only what is whole is read. A row for which the teacher said nothing ends there.
 - ``datamixing.random``, ``.uuid`` and ``.set``: seeded or ordered, so that equal samples mix to equal bytes.
+- ``datamixing._get_question_hack`` and ``_get_response_hack``: question marks of other scripts count too (`questions`).
 
 Import this module only after `environment.prepare`: Hugging Face's libraries read their folders at import.
 """
@@ -48,7 +49,7 @@ from instructlab.sdg.utils import taxonomy as taxonomy_utils
 from jinja2 import StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 
-from sdg_operator.engine import estimate, pdf
+from sdg_operator.engine import estimate, pdf, questions
 from sdg_operator.engine.contract import ExitCode
 from sdg_operator.engine.failure import EngineFailure, LeafFailure
 from sdg_operator.engine.leaves import Seed
@@ -61,6 +62,10 @@ generate_data: Final = importlib.import_module("instructlab.sdg.generate_data")
 
 Row = dict[str, Any]
 TrainFile = Literal["knowledge", "skills"]
+
+DROWNED_BELOW: Final[float] = datamixing.MIN_UPSAMPLE_THRESHOLD
+"""The share of knowledge in the skills file below which upstream repeats its rows, lest a model forget them. It does so
+only beside the skills file of an image for InstructLab, and so never here."""
 
 BUILT_IN: Final = ("simple", "full", "llama")
 CUSTOM: Final = "custom"
@@ -98,6 +103,25 @@ def apply(read_document: Callable[[Path], bytes]) -> None:
     _Chunker.read = staticmethod(read_document)
     taxonomy_utils.DocumentChunker = _Chunker
     PromptRegistry._template_env = SandboxedEnvironment(undefined=StrictUndefined)
+    datamixing._get_question_hack = _question_of
+    datamixing._get_response_hack = _response_of
+
+
+_their_question: Final = datamixing._get_question_hack
+_their_response: Final = datamixing._get_response_hack
+
+
+def _question_of(sample: Row) -> Any:
+    return questions.split(sample["output"])[0] if _without_ascii_mark(sample) else _their_question(sample)
+
+
+def _response_of(sample: Row) -> Any:
+    return questions.split(sample["output"])[1] if _without_ascii_mark(sample) else _their_response(sample)
+
+
+def _without_ascii_mark(sample: Row) -> bool:
+    output = None if "question" in sample or "response" in sample else sample.get("output")
+    return isinstance(output, str) and output != "" and questions.ASCII not in output
 
 
 def fix_randomness(seed: int) -> None:

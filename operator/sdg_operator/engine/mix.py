@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sdg_operator.engine import environment, logs
 from sdg_operator.engine.contract import EngineError, EngineResult, ExitCode
@@ -32,8 +32,12 @@ from sdg_operator.storage.records import (
     RunInputs,
     SampleCounts,
     Tokens,
+    TrainingRows,
 )
 from sdg_operator.storage.store import StorageRefused, StorageUnavailable, Store
+
+if TYPE_CHECKING:
+    from sdg_operator.engine.mixing import TrainingFile
 
 log = logging.getLogger("sdg_operator.engine.mix")
 
@@ -86,7 +90,7 @@ def _keep_log(store: Store, layout: RunLayout, path: Path) -> None:
 def _mix(store: Store, layout: RunLayout, scratch: Path) -> int:
     """Mix, and return how many rows both training files have."""
     from sdg_operator.engine import library  # noqa: PLC0415 - not before the caches' folders are set
-    from sdg_operator.engine.mixing import SEED, TrainingFiles, mix_leaf  # noqa: PLC0415
+    from sdg_operator.engine.mixing import SEED, TrainingFile, mix_leaf  # noqa: PLC0415
 
     inputs = read_inputs(store, layout)
     plan = read_record(store, layout.mix, MixPlan)
@@ -98,8 +102,10 @@ def _mix(store: Store, layout: RunLayout, scratch: Path) -> int:
         root: library.LeafMixer(scratch, auxiliary, inputs.settings.system_prompt)
         for root, auxiliary in _auxiliaries(inputs, plan, scratch)
     }
-    knowledge_file, skills_file = scratch / KNOWLEDGE_TRAIN_FILE, scratch / SKILLS_TRAIN_FILE
-    training = TrainingFiles({"knowledge": knowledge_file, "skills": skills_file})
+    training: dict[library.TrainFile, TrainingFile] = {
+        "knowledge": TrainingFile(scratch / KNOWLEDGE_TRAIN_FILE),
+        "skills": TrainingFile(scratch / SKILLS_TRAIN_FILE),
+    }
     written = []
     for leaf, sources in _by_leaf(plan.sources):
         log.info("leaf %s: %d samples", sources[0].path, sum(source.samples for source in sources))
@@ -115,19 +121,20 @@ def _mix(store: Store, layout: RunLayout, scratch: Path) -> int:
     for merged in plan.files:
         copy = scratch / "merged.jsonl"
         store.get_file(merged.key, copy)
-        training.append_file(merged.kind, merged.key, copy)
+        training[merged.kind].append_file(merged.key, copy)
         copy.unlink()
-    counts = SampleCounts(knowledge=_measure(knowledge_file).lines, skills=_measure(skills_file).lines)
-    counts = counts.model_copy(update={"total": counts.knowledge + counts.skills})
-    if counts.total == 0:
+    files = tuple(training.values())
+    if sum(file.rows.total() for file in files) == 0:
         raise _empty("mixing the samples gives no training row")
     versions = library.versions()
     written.append(_publish_text(store, layout, SYSTEM_INFO, _system_info(inputs, versions)))
-    written.append(_publish(store, layout, KNOWLEDGE_TRAIN_FILE, knowledge_file))
-    written.append(_publish(store, layout, SKILLS_TRAIN_FILE, skills_file))
-    store.put_bytes(layout.manifest, _manifest(inputs, plan, versions, written, counts).to_json())
-    log.info("%d knowledge and %d skills rows", counts.knowledge, counts.skills)
-    return counts.total
+    written += [_publish(store, layout, file.path.name, file.path) for file in files]
+    manifest = _manifest(inputs, plan, versions, written, files)
+    for warning in manifest.warnings:
+        log.warning("%s", warning)
+    store.put_bytes(layout.manifest, manifest.to_json())
+    log.info("%d knowledge and %d skills rows", manifest.samples.knowledge, manifest.samples.skills)
+    return manifest.samples.total
 
 
 def _empty(message: str) -> EngineFailure:
@@ -225,8 +232,9 @@ def _manifest(
     plan: MixPlan,
     versions: dict[str, str],
     written: list[ManifestFile],
-    counts: SampleCounts,
+    training: "Sequence[TrainingFile]",
 ) -> Manifest:
+    knowledge, skills = (file.rows.total() for file in training)
     return Manifest(
         run=inputs.run,
         snapshot=inputs.snapshot,
@@ -234,7 +242,7 @@ def _manifest(
         settings=inputs.settings,
         versions=versions,
         files=tuple(sorted(written, key=lambda file: file.path)),
-        samples=counts,
+        samples=SampleCounts(knowledge=knowledge, skills=skills, total=knowledge + skills),
         tokens=Tokens(
             prompt=sum(source.tokens.prompt for source in plan.sources),
             completion=sum(source.tokens.completion for source in plan.sources),
@@ -250,6 +258,19 @@ def _manifest(
         ),
         failed=plan.failed,
         missing=plan.missing,
+        training=tuple(
+            TrainingRows(
+                path=file.path.name,
+                knowledge=file.rows["knowledge"],
+                skills=file.rows["skills"],
+                merged=file.rows["merged"],
+                longest_row=file.longest_row,
+                longest_line=file.longest_line,
+                long_rows=file.long_rows,
+            )
+            for file in training
+        ),
+        warnings=tuple(warning for file in training for warning in file.warnings()),
     )
 
 

@@ -223,7 +223,7 @@ class FailedLeaf(Record):
 
 
 class MergeFile(Record):
-    """A train file that a merge appends as it is."""
+    """A train file whose rows a merge adds to the file of its kind, each made like the rows of samples."""
 
     key: str
     kind: Literal["knowledge", "skills"]
@@ -261,6 +261,29 @@ class ManifestLeaf(Record):
     actual: int
 
 
+class TrainingRows(Record):
+    """What a trainer should know of a training file's rows.
+
+    Tokens are an estimate of all contents of a row's messages together (``engine/tokens.py``): a model's own tokenizer
+    gives up to about a third more or less, and its chat template some tokens for each message.
+    """
+
+    path: str
+    """Name of the file: the `ManifestFile` with the same path has its size and lines."""
+    knowledge: int = 0
+    """Rows made of samples of knowledge leaves."""
+    skills: int = 0
+    """Rows made of samples of skills."""
+    merged: int = 0
+    """Rows of training files that were merged, whatever they are of."""
+    longest_row: int = 0
+    """Tokens of the longest row."""
+    longest_line: int = 0
+    """Where that row is: its line, counted from 1; 0 in an empty file."""
+    long_rows: int = 0
+    """Rows with more than 4,096 tokens, which is about what trainers take."""
+
+
 class Manifest(Versioned):
     """``manifest.json``, written last: every file of the result, and what it was made from."""
 
@@ -275,3 +298,7 @@ class Manifest(Versioned):
     leaves: tuple[ManifestLeaf, ...]
     failed: tuple[FailedLeaf, ...] = ()
     missing: tuple[str, ...] = ()
+    training: tuple[TrainingRows, ...] = ()
+    """The two training files, knowledge first."""
+    warnings: tuple[str, ...] = ()
+    """What whoever trains with the result should know, in words: rows that are too long, a kind that another drowns."""

@@ -37,6 +37,21 @@ def test_of_answers_with_thinking_the_thinking_is_cut_off(tmp_path: Path) -> Non
     assert result.answers.thinking >= result.samples
 
 
+def test_answers_without_a_question_end_a_run_after_the_first_batches(tmp_path: Path) -> None:
+    code, result, work = made_with(tmp_path, Step(action="say", text="I cannot do that.", skip=1, times=-1))
+    assert (code, result.samples) == (ExitCode.LOW_YIELD, 0)
+    assert result.error is not None
+    assert "had no sample in them" in result.error.message
+    assert log_of(work).count("an answer without a sample begins: 'I cannot do that.'") == 3
+
+
+@pytest.mark.deep
+def test_a_question_may_end_in_a_mark_of_another_script(tmp_path: Path) -> None:
+    code, result, _ = made_with(tmp_path, Step(action="say", text="这是什么鸟？这是麻雀。", skip=1, times=-1))
+    assert (code, result.answers.unparsed) == (0, 0)
+    assert result.samples > 0
+
+
 @pytest.mark.deep
 def test_an_answer_that_ended_at_the_limit_is_no_sample_where_the_whole_answer_is_one(tmp_path: Path) -> None:
     cut = Step(action="say", text="What is half? It is", finish="length", skip=1, times=-1)

@@ -144,41 +144,20 @@ def test_a_merged_run_keeps_the_pipeline_that_its_samples_were_made_with(tmp_pat
     assert {json.loads(row["metadata"])["dataset"] for row in made} >= {"document_summary_detailed"}
 
 
+OWN = b'{"messages": [{"role": "user", "content": "Hi"}]}\n'
+
+
 @pytest.mark.deep
-@pytest.mark.parametrize(
-    ("row", "words"),
-    [
-        (b"\xef\xbb\xbf{}", "BOM"),
-        (b'{"messages": [], "score": NaN}', "NaN is no JSON"),
-        (b'{"messages": [{"role": "user", "content": "\xff"}]}', "codec can't decode"),
-        (b'{"messages": "a"}', "an object with a list of messages"),
-    ],
-)
-def test_a_training_file_that_is_none_is_refused_with_its_line(tmp_path: Path, row: bytes, words: str) -> None:
+def test_a_training_file_that_is_none_is_refused_with_its_line(tmp_path: Path) -> None:
     mixed = Mixed(
         tmp_path,
         [(AREA, skill_rows(AREA, 2))],
         files=(MergeFile(key="mine/k.jsonl", kind="knowledge"),),
-        prepare=lambda store: store.put_bytes("mine/k.jsonl", b'{"messages": []}\n' + row + b"\n"),
+        prepare=lambda store: store.put_bytes("mine/k.jsonl", OWN + b"\n" + OWN + b'{"messages": [], "score": NaN}\n'),
     )
     assert mixed.result.error is not None
     assert (mixed.result.exit_code, mixed.result.error.reason) == (ExitCode.INVALID_INPUT, "InvalidTrainingFile")
-    assert "mine/k.jsonl:2: " in mixed.result.error.message
-    assert words in mixed.result.error.message
-
-
-@pytest.mark.deep
-def test_training_files_of_the_user_are_appended_as_they_are(tmp_path: Path) -> None:
-    own = b'{"messages": [{"role": "user", "content": "a\xe2\x80\xa8b"}], "id": 7}\n\n{"messages": []}'
-    mixed = Mixed(
-        tmp_path,
-        [(AREA, skill_rows(AREA, 2))],
-        files=(MergeFile(key="mine/k.jsonl", kind="knowledge"), MergeFile(key="mine/k.jsonl", kind="skills")),
-        prepare=lambda store: store.put_bytes("mine/k.jsonl", own),
-    )
-    assert mixed.done.returncode == 0, mixed.done.stderr
-    assert mixed.file("knowledge_train_msgs.jsonl") == own.replace(b"\n\n", b"\n") + b"\n"
-    assert mixed.manifest.samples.skills == 32
+    assert mixed.result.error.message.startswith("mine/k.jsonl:4: not JSON: NaN is no JSON")
 
 
 @pytest.mark.deep
@@ -191,6 +170,38 @@ def test_line_separators_in_answers_and_null_answers_do_not_kill_the_mix(tmp_pat
     assert "1 rows without an answer" in mixed.done.stderr
 
 
+CHINESE = "鸟在哪里筑巢？它在河边筑巢。"
+
+
+def test_samples_with_question_marks_of_other_scripts_are_mixed(tmp_path: Path) -> None:
+    skills, knowledge = skill_rows(AREA, 8, output=CHINESE), knowledge_rows(BIRD, 3)
+    knowledge[1]["output"] = CHINESE
+    mixed = Mixed(tmp_path, [(AREA, skills), (BIRD, knowledge)])
+    assert mixed.done.returncode == 0, mixed.done.stderr
+    assert (mixed.manifest.samples.knowledge, mixed.manifest.samples.skills) == (3, 30 + 6)
+    rows = json_lines(mixed.file("skills_train_msgs.jsonl"))
+    said = {tuple(message["content"] for message in row["messages"][1:]) for row in rows[:30]}
+    assert said == {("鸟在哪里筑巢？", "它在河边筑巢。")}
+    asked = json_lines(mixed.file("knowledge_train_msgs.jsonl"))[1]["messages"]
+    assert asked[-2]["content"] == "Chunk 1\n\n鸟在哪里筑巢？"
+    assert asked[-1]["content"] == "它在河边筑巢。"
+
+
+@pytest.mark.deep
+def test_samples_without_question_or_answer_take_no_place_of_others_and_are_counted(tmp_path: Path) -> None:
+    bad = ["No question here.", "鸟；在河边。", "Only a question?", " ? "]
+    skills = skill_rows(AREA, 5) + [row for text in bad for row in skill_rows(AREA, 5, output=text)]
+    mixed = Mixed(
+        tmp_path, [(AREA, skills), (BIRD, [row | {"output": "Statement."} for row in knowledge_rows(BIRD, 2)])]
+    )
+    assert mixed.done.returncode == 0, mixed.done.stderr
+    assert mixed.manifest.samples.skills == 30 + 4
+    assert mixed.manifest.leaves[0].actual == 25
+    assert "10 rows without a question mark are left out" in mixed.done.stderr
+    assert "10 rows with an empty answer are left out" in mixed.done.stderr
+    assert "2 rows without a question mark are mixed with their document alone" in mixed.done.stderr
+
+
 def corrupt(store: FolderStore) -> None:
     key = LAYOUT.samples(AREA.id, 0, "pod")
     store.put_bytes(key, store.get_bytes(key, 1 << 20).replace(b"What", b"When"))
@@ -201,11 +212,11 @@ def remove(store: FolderStore) -> None:
 
 
 def no_training_file(store: FolderStore) -> None:
-    store.put_bytes("k", b'{"messages": []}\n{"a": 1}\n')
+    store.put_bytes("k", OWN + b'{"a": 1}\n')
 
 
 def endless_row(store: FolderStore) -> None:
-    store.put_bytes("k", b'{"messages": []}\n' + b"1" * (65 << 20))
+    store.put_bytes("k", OWN + b"1" * (65 << 20))
 
 
 WRONG: dict[str, tuple[dict[str, Any], ExitCode, str]] = {
