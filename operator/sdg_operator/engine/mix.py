@@ -12,6 +12,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from sdg_operator.engine.termination import write_termination_message
 from sdg_operator.storage.container import arguments, open_store, read_inputs, read_record
 from sdg_operator.storage.layout import KNOWLEDGE_TRAIN_FILE, SKILLS_TRAIN_FILE, RunLayout
 from sdg_operator.storage.records import (
+    AnswerCounts,
     FileRef,
     Manifest,
     ManifestFile,
@@ -247,6 +249,8 @@ def _manifest(
             prompt=sum(source.tokens.prompt for source in plan.sources),
             completion=sum(source.tokens.completion for source in plan.sources),
         ),
+        prompts_given_up=sum(source.prompts_given_up for source in plan.sources),
+        answers=reduce(AnswerCounts.plus, (source.answers for source in plan.sources), AnswerCounts()),
         leaves=tuple(
             ManifestLeaf(
                 path=sources[0].path,

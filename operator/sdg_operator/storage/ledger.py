@@ -104,6 +104,8 @@ def plan_mix(inputs: RunInputs, now: Standing, merged: MixPlan | None = None) ->
             expected_samples=leaf.expected_samples,
             samples=record.samples,
             tokens=record.tokens,
+            prompts_given_up=record.prompts_given_up,
+            answers=record.answers,
             data=record.data,
         )
         for leaf in sorted(inputs.leaves, key=lambda leaf: leaf.id)

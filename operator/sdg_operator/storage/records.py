@@ -202,6 +202,8 @@ class MixSource(Record):
     expected_samples: int
     samples: int
     tokens: Tokens = Tokens()
+    prompts_given_up: int = 0
+    answers: AnswerCounts = AnswerCounts()
     data: FileRef
     origin: str | None = None
     """Which of the plan's origins made it; None for this run's own pipeline."""
@@ -295,6 +297,9 @@ class Manifest(Versioned):
     files: tuple[ManifestFile, ...]
     samples: SampleCounts
     tokens: Tokens
+    prompts_given_up: int = 0
+    """Prompts that the teacher would not answer, so that their samples are missing."""
+    answers: AnswerCounts = AnswerCounts()
     leaves: tuple[ManifestLeaf, ...]
     failed: tuple[FailedLeaf, ...] = ()
     missing: tuple[str, ...] = ()
