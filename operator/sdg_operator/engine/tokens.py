@@ -1,7 +1,9 @@
 """About how many tokens a text has, for models of any kind. Pure; imports nothing heavy.
 
-There is no tokenizer here: it would be the teacher's or the student's, and both are chosen elsewhere. Models differ by
-about a third either way; what is counted here bounds chunks and warns of long rows, and decides nothing finer.
+There is no tokenizer here: it would be the teacher's or the student's, and both are chosen elsewhere. Two real ones
+(Mixtral's, which knows 32,000 tokens, and Mistral Nemo's, which knows 131,000) gave 0.5 to 1.9 times as many for texts
+of ten languages as are counted here, and 0.96 to 1.08 times for English. So the count bounds chunks and warns of long
+rows, and decides nothing finer.
 """
 
 import re
@@ -16,8 +18,12 @@ _DENSE: Final = (
 )
 """Letters that models know by ones, not by words: many of these scripts put no blanks between words. Nothing that
 stands among Latin letters is here: not its accents, punctuation, symbols, ligatures or emoji."""
-_DENSE_CHARACTER: Final = re.compile(f"[{_DENSE}]")
-_WORD: Final = re.compile(f"[^\\s{_DENSE}]+")
+_CLOSE: Final = "\u0400-\u08ff"
+"""Letters of Cyrillic, Armenian, Hebrew, Arabic and the like: models know their words less well than Latin ones. Greek
+is not here, for its letters are symbols in Latin text."""
+_CLOSE_LETTERS: Final = re.compile(f"[{_CLOSE}]+")
+_DENSE_LETTERS: Final = re.compile(f"[{_DENSE}]+")
+_WORD: Final = re.compile(f"[^\\s{_CLOSE}{_DENSE}]+")
 _PLAIN_WORD: Final = re.compile(r"\S+")
 _SHORT: Final = 1 << 20
 """Characters of a text that may be cut into its words in memory."""
@@ -27,13 +33,21 @@ def estimated(text: str) -> int:
     """Return about how many tokens `text` has: never fewer for more text.
 
     English and the like: four characters or three quarters of a word a token, whichever gives more. A letter of a
-    script such as Chinese, Japanese, Korean or Thai is a token.
+    script such as Chinese, Japanese, Korean or Thai is a token, one of Cyrillic or Arabic half of one.
     """
-    dense = 0 if text.isascii() else sum(1 for _ in _DENSE_CHARACTER.finditer(text))
-    if dense:
+    close = dense = 0
+    if not text.isascii():
+        close = _letters(_CLOSE_LETTERS, text)
+        dense = _letters(_DENSE_LETTERS, text)
+    if close or dense:
         words = sum(1 for _ in _WORD.finditer(text))
     elif len(text) < _SHORT:
         words = len(text.split())
     else:
         words = sum(1 for _ in _PLAIN_WORD.finditer(text))
-    return dense + max(-(-(len(text) - dense) // 4), -(-words * 4 // 3))
+    others = len(text) - dense - close
+    return dense - (-close // 2) + max(-(-others // 4), -(-words * 4 // 3))
+
+
+def _letters(runs: re.Pattern[str], text: str) -> int:
+    return sum(run.end() - run.start() for run in runs.finditer(text))

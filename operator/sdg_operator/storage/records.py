@@ -266,8 +266,8 @@ class ManifestLeaf(Record):
 class TrainingRows(Record):
     """What a trainer should know of a training file's rows.
 
-    Tokens are an estimate of all contents of a row's messages together (``engine/tokens.py``): a model's own tokenizer
-    gives up to about a third more or less, and its chat template some tokens for each message.
+    Tokens are an estimate of all contents of a row's messages together (``engine/tokens.py``). A model's own tokenizer
+    gives much the same for English, half to twice as many for other languages; its chat template adds some a message.
     """
 
     path: str
