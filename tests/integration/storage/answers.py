@@ -73,6 +73,8 @@ def faulty_store(answers: Script | Mapping[str, Answer]) -> Iterator[str]:
                 self.send_header(name, value)
             if answer.says_length:
                 self.send_header("Content-Length", str(len(content)))
+            else:
+                self.send_header("Connection", "close")
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(content[: answer.cut_after])
