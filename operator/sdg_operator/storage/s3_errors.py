@@ -1,5 +1,6 @@
 """What a refusal or silence of S3 means, in words that hold neither an answer's body nor a credential."""
 
+import os
 import re
 import ssl
 from collections.abc import Iterator, Mapping
@@ -34,6 +35,8 @@ _SILENCE: Final = (HTTPClientError, BotoConnectionError, IncompleteReadError, Re
 _NOT_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"})
 """Reasons of OpenSSL when the other side answers in plain HTTP."""
 
+NODE_ENV: Final = "NODE_NAME"
+"""Name of the node, by the downward API: whose clock it is."""
 PATH_STYLE_REFUSED: Final = "PathStyleRefused"
 _REASONS: Final = {
     "InvalidAccessKeyId": "InvalidCredentials",
@@ -165,8 +168,10 @@ def _clocks(response: Mapping[str, Any], here: datetime) -> str | None:
     except (KeyError, ValueError):
         return None
     minutes = round(abs((here - there).total_seconds()) / 60)
+    node = os.environ.get(NODE_ENV)
+    whose = f"of node {node}" if node else "here"
     return (
-        f"the clock here says {here:%Y-%m-%d %H:%M} and the store's {there:%Y-%m-%d %H:%M} (UTC), {minutes} minutes "
+        f"the clock {whose} says {here:%Y-%m-%d %H:%M} and the store's {there:%Y-%m-%d %H:%M} (UTC), {minutes} minutes "
         "apart; set the one that is wrong right"
     )
 

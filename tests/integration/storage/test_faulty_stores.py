@@ -1,18 +1,25 @@
 """A store may say anything: what is relied on is looked at, what never ends is ended, and each fault is named."""
 
 import dataclasses
+import hashlib
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
+from sdg_operator.clients.protocols import SecretRef
+from sdg_operator.controller import copying
 from sdg_operator.storage import listing, probe, s3
+from sdg_operator.storage.folder import FolderStore
+from sdg_operator.storage.layout import snapshot_key
 from sdg_operator.storage.s3 import S3Settings, S3Store
-from sdg_operator.storage.store import ObjectInfo, StorageError, StorageRefused, StorageUnavailable
+from sdg_operator.storage.store import ObjectInfo, StorageError, StorageRefused, StorageUnavailable, Store
 from tests.integration.storage.answers import BODY_SECRET, Answer, Asked, KeptObjects, Script, faulty_store, page
 
+T = TypeVar("T")
 SETTINGS = S3Settings("the-access-key", "the-secret-key", "bucket")
 OK = Answer(200, headers={"ETag": '"e"'})
 PORTAL = Answer(200, body=b"<html><body>a captive portal</body></html>")
@@ -399,13 +406,18 @@ def test_a_region_that_is_named_and_does_not_help_is_told(at: At) -> None:
     assert caught.value.reason == "WrongRegion"
 
 
+@pytest.mark.parametrize(("node", "whose"), [("node-7", "the clock of node node-7 says"), ("", "the clock here says")])
 @pytest.mark.parametrize("minutes", [20, -90])
-def test_clocks_that_differ_are_both_told(at: At, minutes: int) -> None:
+def test_clocks_that_differ_are_both_told(
+    at: At, monkeypatch: pytest.MonkeyPatch, minutes: int, node: str, whose: str
+) -> None:
+    monkeypatch.setenv("NODE_NAME", node)
     there = datetime.now(UTC) + timedelta(minutes=minutes)
     answer = Answer(403, "RequestTimeTooSkewed", headers={"Date": there.strftime("%a, %d %b %Y %H:%M:%S GMT")})
     with pytest.raises(StorageRefused) as caught:
         at({"HEAD": dataclasses.replace(answer, code=""), "GET": answer}).head("key")
     assert caught.value.reason == "ClockSkew"
+    assert whose in caught.value.message
     assert f"the store's {there:%Y-%m-%d %H:%M} (UTC), {abs(minutes)} minutes apart" in caught.value.message
 
 
@@ -549,3 +561,37 @@ def test_two_probes_at_once_do_not_meet(at: At) -> None:
     kept.other = at(kept)
     probe.probe(at(kept), "synthetic_data")
     assert kept.objects == {}
+
+
+# --- a copy into another bucket ---
+
+
+class Forgetful(FolderStore):
+    """Answers that it has put the parts together."""
+
+    def finish_upload(self, key: str, upload: str, _: Sequence[str]) -> None:
+        self.drop_upload(key, upload)
+
+
+class Folders:
+    """The operator's stores, as folders; by the Secret's name."""
+
+    def __init__(self, **stores: Store) -> None:
+        self.stores = stores
+
+    async def bucket(self, secret: SecretRef) -> str:
+        return secret.name
+
+    async def run(self, secret: SecretRef, work: Callable[[Store], T]) -> T:
+        return work(self.stores[secret.name])
+
+
+async def test_a_copy_that_is_not_there_in_the_end_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copying, "_PAUSE_SECONDS", 0.0)
+    body = b"a snapshot"
+    digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
+    home = FolderStore(tmp_path / "home")
+    home.put_bytes(snapshot_key(digest), body)
+    copies = copying.Copies(Folders(home=home, away=Forgetful(tmp_path / "away")), wait_seconds=60)
+    with pytest.raises(copying.CopyFailed, match="said that it took"):
+        await copies.ask(copying.Copy(digest, SecretRef("n", "home"), SecretRef("n", "away")))
