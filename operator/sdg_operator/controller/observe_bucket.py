@@ -1,5 +1,6 @@
 """Looking at a run's bucket: bounded, and no more often than it is worth."""
 
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -44,6 +45,7 @@ LOST_SECONDS: Final = 600.0
 """How long frozen inputs may be gone: somebody may put them back, or a Secret name another bucket by mistake."""
 
 FoundT = TypeVar("FoundT")
+log = logging.getLogger(__name__)
 
 
 def problem(error: StorageError, what: str, secret: SecretRef) -> Problem:
@@ -162,6 +164,7 @@ def _remember(store: Store, info: ObjectInfo, memory: Memory) -> None:
         memory.records[info.key] = LeafRecord.model_validate_json(store.get_bytes(info.key, _RECORD_BYTES))
     except (ValidationError, ObjectTooLarge):
         memory.faulty[info.key] = info.etag  # not a record of ours: it counts as absent, so its leaf is made again
+        log.warning("%s is no record of a format version that this operator reads", info.key)
     except ObjectNotFound:
         return
 
@@ -188,7 +191,7 @@ def look_at_result(store: Store, layout: RunLayout) -> Look[Ledger]:
     except ObjectNotFound:
         return Look(Ledger())
     except (ValidationError, ObjectTooLarge):
-        return Look(Ledger(manifest_fault="manifest.json is not a manifest."))
+        return Look(Ledger(manifest_fault="manifest.json is none of a format version that this operator reads."))
     return Look(Ledger(manifest=manifest, manifest_digest=digest(body), manifest_fault=_fault(store, layout, manifest)))
 
 

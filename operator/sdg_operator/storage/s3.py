@@ -17,8 +17,16 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
 from sdg_operator.storage.listing import Progress
-from sdg_operator.storage.s3_answers import AtMost, ask_for_no_region, etag_of, other_size, page_of, read_of
-from sdg_operator.storage.s3_errors import FAILURES, NO_S3, PATH_STYLE_REFUSED, host, no_s3, translate
+from sdg_operator.storage.s3_answers import (
+    AtMost,
+    ask_for_no_region,
+    etag_of,
+    other_size,
+    page_of,
+    read_of,
+    without_weak_condition,
+)
+from sdg_operator.storage.s3_errors import CUT_OFF, FAILURES, NO_S3, PATH_STYLE_REFUSED, host, no_s3, translate
 from sdg_operator.storage.store import (
     ObjectInfo,
     ObjectNotFound,
@@ -108,6 +116,7 @@ class S3Store:
         self._reload = reload
         self._ca_folder = ca_folder
         self._prepare = prepare
+        self._attempts = attempts
         self._lock = threading.Lock()
         # One name, and one certificate, for all buckets; stores that refuse it say so.
         self._by_host = False
@@ -175,7 +184,7 @@ class S3Store:
                 raise ObjectTooLarge(key, max(size, len(content)), max_bytes)
             return content
 
-        return self._call("read", key, read)
+        return self._read(key, read)
 
     def get_start(self, key: str, length: int) -> bytes:
         def read(s3: "S3Client") -> bytes:
@@ -183,7 +192,7 @@ class S3Store:
             with closing(s3.get_object(Bucket=self.bucket, Key=key)["Body"]) as body:
                 return read_of(body, length)
 
-        return self._call("read", key, read)
+        return self._read(key, read)
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
         wanted = f"bytes={start}-{start + length - 1}"
@@ -195,7 +204,17 @@ class S3Store:
                     raise ValueError("another part of the object")
                 return read_of(body, length)
 
-        return self._call("read", key, read)
+        return self._read(key, read)
+
+    def _read(self, key: str, read: Callable[["S3Client"], bytes]) -> bytes:
+        """Ask again for an answer that was cut off, as boto3 does only until its body begins."""
+        for left in reversed(range(self._attempts)):
+            try:
+                return self._call("read", key, read)
+            except StorageUnavailable as cut:
+                if not left or not isinstance(cut.__cause__, CUT_OFF):
+                    raise
+        raise AssertionError("the last attempt returns or raises")
 
     def begin_upload(self, key: str) -> str:
         return self._call("write", key, lambda s3: s3.create_multipart_upload(Bucket=self.bucket, Key=key)["UploadId"])
@@ -240,7 +259,7 @@ class S3Store:
     def head(self, key: str) -> ObjectInfo | None:
         def look(s3: "S3Client") -> ObjectInfo:
             answer = s3.head_object(Bucket=self.bucket, Key=key)
-            return ObjectInfo(key, answer["ContentLength"], etag_of(answer.get("ETag")))
+            return ObjectInfo(key, answer["ContentLength"], etag_of(answer.get("ETag"), answer.get("LastModified")))
 
         try:
             return self._call("look at", key, look)
@@ -360,6 +379,7 @@ class S3Store:
                 "is https://HOST[:PORT], AWS_DEFAULT_REGION a name like us-east-1",
             ) from error
         client.meta.events.register("before-parameter-build.s3.HeadBucket", ask_for_no_region)
+        client.meta.events.register("before-parameter-build.s3.GetObject", without_weak_condition)
         self._prepare(client)
         return client
 

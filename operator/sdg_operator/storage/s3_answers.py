@@ -2,7 +2,8 @@
 
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -34,9 +35,15 @@ def ask_for_no_region(**_: object) -> None:
     raise ClientError({"ResponseMetadata": {"HTTPHeaders": {}}}, "HeadBucket")  # type: ignore[typeddict-item]
 
 
-def etag_of(said: str | None) -> str:
-    """Some stores and proxies call it weak, or give none."""
-    return (said or "").removeprefix("W/").strip('"')
+def without_weak_condition(params: dict[str, Any], **_: object) -> None:
+    """A large file is read in parts, each if it still has the ETag of the first; a weak one never counts."""
+    if str(params.get("IfMatch", "")).startswith("W/"):
+        del params["IfMatch"]
+
+
+def etag_of(said: str | None, changed: datetime | None = None) -> str:
+    """Some stores and proxies call it weak, or give none: then the time of the change has to do."""
+    return (said or "").removeprefix("W/").strip('"') or (f"{changed:%Y%m%dT%H%M%SZ}" if changed else "")
 
 
 class AtMost:

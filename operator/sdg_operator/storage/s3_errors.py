@@ -31,7 +31,8 @@ FAILURES: Final = (Boto3Error, BotoCoreError, ClientError, OSError)
 NO_S3: Final = (KeyError, ValueError)
 """What reading an answer raises that is none of S3's: an element is missing, or is no number or date."""
 
-_SILENCE: Final = (HTTPClientError, BotoConnectionError, IncompleteReadError, ResponseStreamingError)
+CUT_OFF: Final = (IncompleteReadError, ResponseStreamingError)
+_SILENCE: Final = (HTTPClientError, BotoConnectionError, *CUT_OFF)
 _NOT_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"})
 """Reasons of OpenSSL when the other side answers in plain HTTP."""
 

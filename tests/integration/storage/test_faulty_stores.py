@@ -308,6 +308,50 @@ def test_a_store_that_gives_another_part_than_was_asked_for_is_named(at: At) -> 
         at(whole).get_range("key", 4, 3)
 
 
+class InParts(KeptObjects):
+    """Gives parts of objects, and does not take a weak ETag for a condition."""
+
+    def get(self, key: str, asked: Asked) -> Answer:
+        whole = self.objects[key]
+        if "if-match" in asked.headers:
+            return Answer(412, "PreconditionFailed")
+        first, _, last = asked.headers.get("range", "bytes=0-")[6:].partition("-")
+        start, stop = int(first), min(int(last or len(whole)) + 1, len(whole))
+        headers = {"ETag": 'W/"e"', "Content-Range": f"bytes {start}-{stop - 1}/{len(whole)}"}
+        return Answer(206 if "range" in asked.headers else 200, body=whole[start:stop], headers=headers)
+
+
+def test_a_large_file_with_a_weak_etag_is_read_in_parts(at: At, tmp_path: Path) -> None:
+    whole = b"".join(b"%08d" % number for number in range(5 << 18))
+    at(InParts({"key": whole})).get_file("key", tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == whole
+
+
+def test_without_an_etag_the_time_of_a_change_tells_of_it(at: At) -> None:
+    headers = {"Last-Modified": "Mon, 02 Nov 2026 10:00:00 GMT"}
+    found = at({"HEAD": Answer(200, headers=headers)}).head("key")
+    assert found is not None
+    assert found.etag == "20261102T100000Z"
+
+
+@pytest.mark.parametrize("cuts", [3, 100])
+def test_an_answer_that_is_cut_off_is_asked_for_again(at: At, cuts: int) -> None:
+    asked = 0
+
+    def script(_: Asked) -> Answer:
+        nonlocal asked
+        asked += 1
+        return Answer(200, body=b"content", cut_after=3 if asked <= cuts else None)
+
+    store = at(script, attempts=4)
+    if cuts == 3:
+        assert store.get_bytes("key", 100) == b"content"
+    else:
+        with pytest.raises(StorageUnavailable, match="could not read"):
+            store.get_bytes("key", 100)
+    assert asked == 4
+
+
 # --- bursts ---
 
 
