@@ -15,7 +15,8 @@ from sdg_operator.controller import copying
 from sdg_operator.storage import listing, probe, s3
 from sdg_operator.storage.folder import FolderStore
 from sdg_operator.storage.layout import snapshot_key
-from sdg_operator.storage.s3 import S3Settings, S3Store
+from sdg_operator.storage.s3 import S3Store
+from sdg_operator.storage.s3_settings import S3Settings
 from sdg_operator.storage.store import ObjectInfo, StorageError, StorageRefused, StorageUnavailable, Store
 from tests.integration.storage.answers import BODY_SECRET, Answer, Asked, KeptObjects, Script, faulty_store, page
 

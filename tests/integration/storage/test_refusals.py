@@ -13,7 +13,8 @@ from botocore.awsrequest import AWSPreparedRequest
 from hack.cluster.processes import free_port
 from hack.cluster.s3 import S3Access
 from hack.gitserver.certificates import Certificates, make_certificates
-from sdg_operator.storage.s3 import S3Settings, S3Store
+from sdg_operator.storage.s3 import S3Store
+from sdg_operator.storage.s3_settings import S3Settings
 from sdg_operator.storage.store import ObjectNotFound, StorageError, StorageRefused, StorageUnavailable
 from tests.integration.storage.answers import BODY_SECRET, Answer, faulty_store
 from tests.integration.storage.tls import KEYS, tls_server

@@ -16,7 +16,8 @@ from sdg_operator.storage import sync as sync_module
 from sdg_operator.storage.fetch import fetch, leaf_records
 from sdg_operator.storage.ledger import plan_attempt, standing, total
 from sdg_operator.storage.records import RunInputs, ShardProgress
-from sdg_operator.storage.s3 import S3Settings, S3Store
+from sdg_operator.storage.s3 import S3Store
+from sdg_operator.storage.s3_settings import S3Settings
 from sdg_operator.storage.store import StorageRefused, StorageUnavailable, Store
 from sdg_operator.storage.sync import follow, take_up
 from sdg_operator.storage.workfolder import Untrusted
