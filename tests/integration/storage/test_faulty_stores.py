@@ -12,13 +12,19 @@ import pytest
 
 from sdg_operator.clients.protocols import SecretRef
 from sdg_operator.controller import copying
+from sdg_operator.controller.observe_bucket import Memory, look_at_ledger
+from sdg_operator.engine.contract import LeafResult
 from sdg_operator.storage import listing, probe, s3
+from sdg_operator.storage.fetch import fetch
 from sdg_operator.storage.folder import FolderStore
 from sdg_operator.storage.layout import snapshot_key
+from sdg_operator.storage.ledger import standing
 from sdg_operator.storage.s3 import S3Store
 from sdg_operator.storage.s3_settings import S3Settings
 from sdg_operator.storage.store import ObjectInfo, StorageError, StorageRefused, StorageUnavailable, Store
+from sdg_operator.storage.sync import take_up
 from tests.integration.storage.answers import BODY_SECRET, Answer, Asked, KeptObjects, Script, faulty_store, page
+from tests.integration.storage.ledgers import DIGEST, LAYOUT, start_run
 
 T = TypeVar("T")
 SETTINGS = S3Settings("the-access-key", "the-secret-key", "bucket")
@@ -407,6 +413,32 @@ def test_a_burst_is_tried_through_and_a_lasting_one_is_unavailable(
         CALLS[call](at(lambda each: script(each, 1000), attempts=4), tmp_path)
     assert caught.value.reason == "Unavailable"
     assert max(asked.values()) == 4
+
+
+class Bursts(KeptObjects):
+    """Too busy for two of three requests, whatever they ask."""
+
+    number = 0
+
+    def __call__(self, asked: Asked) -> Answer:
+        self.number += 1
+        return super().__call__(asked) if self.number % 3 == 0 else Answer(503, "SlowDown")
+
+
+def test_a_run_goes_through_bursts(at: At, tmp_path: Path) -> None:
+    """Whoever keeps its ledger: fetch, sync and the operator."""
+    store = at(Bursts(), attempts=4)
+    inputs = start_run(store, "a", "b")
+    assert fetch(store, LAYOUT, tmp_path, attempt=1, shard=0) == 2
+    for leaf in ("a", "b"):
+        out = tmp_path / "out/leaves" / leaf
+        out.mkdir(parents=True)
+        (out / "samples.jsonl").write_bytes(b"{}\n")
+        (out / "leaf.json").write_bytes(LeafResult(leaf=leaf, input_digest=DIGEST, outcome="done", samples=1).to_json())
+    take_up(store, LAYOUT, tmp_path, tmp_path, attempt=1, shard=0, pod="pod").flush(0.0, whole=True)
+    look = look_at_ledger(store, LAYOUT, Memory(), 1, deciding=True)
+    assert look.found is not None
+    assert standing(inputs, look.found.records).done == 2
 
 
 # --- regions, clocks, addresses ---
