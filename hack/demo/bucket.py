@@ -7,7 +7,8 @@ from pathlib import Path
 
 import boto3
 
-from sdg_operator.storage.s3 import S3Settings, S3Store
+from sdg_operator.storage.s3 import S3Store
+from sdg_operator.storage.s3_settings import S3Settings
 from sdg_operator.storage.store import ObjectNotFound
 
 _MAX_FILE = 256 << 20

@@ -34,7 +34,8 @@ from sdg_operator.storage.records import (
     SampleSettings,
     SnapshotIndex,
 )
-from sdg_operator.storage.s3 import S3Settings, S3Store
+from sdg_operator.storage.s3 import S3Store
+from sdg_operator.storage.s3_settings import S3Settings
 from sdg_operator.taxonomy.report import ShortReport
 from sdg_operator.taxonomy.request import REQUEST_ENV, TERMINATION_LOG_ENV
 from tests.git.https import HttpsGitServer, https_git_server

@@ -10,6 +10,7 @@ from typing import Final
 from sdg_operator.builders import teacher
 from sdg_operator.builders.failures import OUTAGES, failure_policy
 from sdg_operator.builders.pod import (
+    NODE,
     STORAGE_FOLDER,
     WORK,
     Json,
@@ -76,7 +77,7 @@ def _carrier(generate: GenerateJob, name: str, module: str) -> Json:
             f"--attempt={generate.header.attempt}",
             f"--shard={_INDEX}",
         ],
-        "env": [env("TMPDIR", "/tmp"), *network_env(generate.pod)],  # noqa: S108 - a volume
+        "env": [env("TMPDIR", "/tmp"), NODE, *network_env(generate.pod)],  # noqa: S108 - a volume
         "volumeMounts": [
             mount("work", WORK),
             mount("spool", "/tmp"),  # noqa: S108 - a volume

@@ -4,6 +4,7 @@ from typing import Final
 
 from sdg_operator.builders.failures import failure_policy
 from sdg_operator.builders.pod import (
+    NODE,
     STORAGE_FOLDER,
     WORK,
     Json,
@@ -31,7 +32,7 @@ def build_mix(mix: MixJob) -> Json:
         **with_ephemeral_storage(container("mix", mix.image, mix.pod, mix.resources), mix.work_bytes),
         "command": ["python", "-m", "sdg_operator.engine.mix"],
         "args": [f"--work={WORK}", f"--run-root={mix.run_root}"],
-        "env": [env(WORK_ENV, WORK), env("TMPDIR", "/tmp"), *network_env(mix.pod)],  # noqa: S108 - a volume
+        "env": [env(WORK_ENV, WORK), env("TMPDIR", "/tmp"), NODE, *network_env(mix.pod)],  # noqa: S108 - a volume
         "volumeMounts": [
             mount("work", WORK),
             mount("tmp", "/tmp"),  # noqa: S108 - a volume

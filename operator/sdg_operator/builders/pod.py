@@ -115,6 +115,10 @@ def env(name: str, value: str) -> Json:
     return {"name": name, "value": literal(value)}
 
 
+NODE: Final[Json] = {"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
+"""For what talks to a bucket: a store that finds a clock wrong cannot say whose."""
+
+
 def literal(text: str) -> str:
     """A text as Kubernetes writes it down for env, command and args, so that nothing in it is replaced."""
     return text.replace("$", "$$")

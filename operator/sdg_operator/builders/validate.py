@@ -4,6 +4,7 @@ from typing import Final
 
 from sdg_operator.builders.failures import failure_policy
 from sdg_operator.builders.pod import (
+    NODE,
     STORAGE_FOLDER,
     WORK,
     Json,
@@ -36,6 +37,7 @@ def build_validate(check: ValidateJob) -> Json:
             env(REQUEST_ENV, check.request),
             env("HOME", f"{WORK}/home"),
             env("TMPDIR", "/tmp"),  # noqa: S108 - a volume
+            NODE,
             *network_env(check.pod),
         ],
         "volumeMounts": [

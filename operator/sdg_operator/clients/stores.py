@@ -25,7 +25,8 @@ from sdg_operator.clients.circuit import Circuit, SharedCircuit
 from sdg_operator.clients.errors import Forbidden, KubernetesError, NotFound
 from sdg_operator.clients.guard import Call, Range, denied, guard
 from sdg_operator.clients.protocols import Kubernetes, SecretRef
-from sdg_operator.storage.s3 import S3Settings, S3Store
+from sdg_operator.storage.s3 import S3Store
+from sdg_operator.storage.s3_settings import S3Settings
 from sdg_operator.storage.store import StorageError, StorageRefused, StorageUnavailable, Store
 
 T = TypeVar("T")

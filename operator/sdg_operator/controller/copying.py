@@ -152,6 +152,10 @@ class Copies:
             text = f"{copy.key} is not what a check wrote; ask for a new check of the Taxonomy"
             raise CopyFailed(StorageRefused("SnapshotChanged", text), copy.source)
         await self._run(copy.target, lambda store: store.finish_upload(copy.key, upload, parts))
+        found = await self._run(copy.target, lambda store: store.head(copy.key))
+        if found is None or found.size != work.size:
+            text = f"the store said that it took {copy.key!r}, but it is not there as it should be"
+            raise CopyFailed(StorageUnavailable("NotStored", text), copy.target)
 
     async def _run(self, secret: SecretRef, work: Callable[[Store], T]) -> T:
         """A moment's silence in the middle must not cost all that was copied before."""

@@ -1,5 +1,6 @@
 """Looking at a run's bucket: bounded, and no more often than it is worth."""
 
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -17,9 +18,9 @@ from sdg_operator.reconcile.leaves import digest
 from sdg_operator.reconcile.reasons import Reason, refusal_of_store
 from sdg_operator.reconcile.snapshot import Ledger, Look, Problem, Signal
 from sdg_operator.storage.layout import RunLayout
-from sdg_operator.storage.leaf_data import absent_samples
+from sdg_operator.storage.leaf_data import MAX_LOOKS, absent_samples, unlisted_records
 from sdg_operator.storage.ledger import with_data
-from sdg_operator.storage.records import LeafRecord, Manifest, RunInputs, ShardProgress
+from sdg_operator.storage.records import AttemptPlan, LeafRecord, Manifest, MixPlan, RunInputs, ShardProgress
 from sdg_operator.storage.store import (
     ObjectInfo,
     ObjectNotFound,
@@ -44,6 +45,7 @@ LOST_SECONDS: Final = 600.0
 """How long frozen inputs may be gone: somebody may put them back, or a Secret name another bucket by mistake."""
 
 FoundT = TypeVar("FoundT")
+log = logging.getLogger(__name__)
 
 
 def problem(error: StorageError, what: str, secret: SecretRef) -> Problem:
@@ -72,6 +74,8 @@ class Memory:
     """Key → record; a record never changes."""
     faulty: dict[str, str] = field(default_factory=dict)
     """Key of what is no record → its ETag: it is not read again until it changes."""
+    sought: set[str] = field(default_factory=set)
+    """Keys at which records were looked for that no listing showed."""
     absent: set[str] = field(default_factory=set)
     """Keys of samples that records name and that were not there when they were last looked for."""
     absent_for: int | None = None
@@ -114,7 +118,8 @@ def look_at_ledger(store: Store, layout: RunLayout, memory: Memory, attempt: int
 
     A record counts while its samples are there. They are looked for at the first look at an attempt and when it is
     decided what follows (`deciding`), not every few seconds while pods are at work: listing them takes as many calls
-    as listing the records.
+    as listing the records. Then, too, records are looked for that the listing lacks: those that were seen before, and
+    those of leaves that would be made again.
     """
     keys: set[str] = set()
     until: float | None = None
@@ -129,12 +134,29 @@ def look_at_ledger(store: Store, layout: RunLayout, memory: Memory, attempt: int
             text = f"The store is slow: {len(memory.records)} records of finished leaves have been read so far."
             return Look(problem=Problem(Reason.STORAGE_UNAVAILABLE, text))
         _remember(store, info, memory)
-    known = {key: record for key, record in memory.records.items() if key in keys}
-    memory.records = known
+    if deciding:
+        unlisted = islice((key for key in memory.records if key not in keys), MAX_LOOKS)
+        keys |= {key for key in unlisted if store.head(key) is not None}
+        memory.records = {key: record for key, record in memory.records.items() if key in keys}
+        for key in _unlisted(store, layout, memory, attempt):
+            memory.sought.add(key)
+            _remember(store, ObjectInfo(key, 0, ""), memory)
+    known = memory.records
     if deciding or memory.absent_for != attempt:
         memory.absent, memory.absent_for = absent_samples(store, known.values()), attempt
     counting = with_data(known.values(), memory.absent)
     return Look(Ledger(counting, tuple(_progress(store, layout, attempt))))
+
+
+def _unlisted(store: Store, layout: RunLayout, memory: Memory, attempt: int) -> list[str]:
+    """Where records of the attempt may lie that are neither listed nor known."""
+    try:
+        plan = AttemptPlan.model_validate_json(store.get_bytes(layout.attempt_plan(attempt), _DOCUMENT_BYTES))
+    except (ValidationError, ObjectNotFound, ObjectTooLarge):
+        return []
+    done = {record.leaf for record in memory.records.values()}
+    missing = {shard: [leaf for leaf in leaves if leaf not in done] for shard, leaves in enumerate(plan.shards)}
+    return [key for key in unlisted_records(store, layout, attempt, missing) if key not in memory.sought]
 
 
 def _remember(store: Store, info: ObjectInfo, memory: Memory) -> None:
@@ -142,6 +164,7 @@ def _remember(store: Store, info: ObjectInfo, memory: Memory) -> None:
         memory.records[info.key] = LeafRecord.model_validate_json(store.get_bytes(info.key, _RECORD_BYTES))
     except (ValidationError, ObjectTooLarge):
         memory.faulty[info.key] = info.etag  # not a record of ours: it counts as absent, so its leaf is made again
+        log.warning("%s is no record of a format version that this operator reads", info.key)
     except ObjectNotFound:
         return
 
@@ -168,7 +191,7 @@ def look_at_result(store: Store, layout: RunLayout) -> Look[Ledger]:
     except ObjectNotFound:
         return Look(Ledger())
     except (ValidationError, ObjectTooLarge):
-        return Look(Ledger(manifest_fault="manifest.json is not a manifest."))
+        return Look(Ledger(manifest_fault="manifest.json is none of a format version that this operator reads."))
     return Look(Ledger(manifest=manifest, manifest_digest=digest(body), manifest_fault=_fault(store, layout, manifest)))
 
 
@@ -225,7 +248,10 @@ class FrozenCache:
         body = look_at_frozen(store, layout, digest_)
         if body.found is None:
             return Look(problem=body.problem)
-        read = RunInputs.model_validate_json(body.found)
+        try:
+            read = RunInputs.model_validate_json(body.found)
+        except ValidationError:
+            return Look(problem=_unreadable(layout.frozen(digest_)))
         with self.lock:
             if digest_ not in self.inputs:
                 self.leaves += len(read.leaves)
@@ -234,6 +260,12 @@ class FrozenCache:
                 _, old = self.inputs.popitem(last=False)
                 self.leaves -= len(old.leaves)
         return Look(read)
+
+
+def _unreadable(key: str) -> Problem:
+    """What was frozen by another version of the operator waits for one that reads it."""
+    text = f"{key} is of a format version that this version of the operator does not read; a newer one wrote it."
+    return Problem(Reason.STORAGE_REFUSED, text)
 
 
 def look_at_frozen(store: Store, layout: RunLayout, digest_: str) -> Look[bytes]:
@@ -248,6 +280,17 @@ def look_at_frozen(store: Store, layout: RunLayout, digest_: str) -> Look[bytes]
     if digest(body) != digest_:
         return Look(problem=Problem(Reason.INPUTS_LOST, f"{key} was changed."))
     return Look(body)
+
+
+def look_at_frozen_plan(store: Store, layout: RunLayout, digest_: str) -> Look[MixPlan]:
+    """Read a choice of samples that was frozen under a digest."""
+    body = look_at_frozen(store, layout, digest_)
+    if body.found is None:
+        return Look(problem=body.problem)
+    try:
+        return Look(MixPlan.model_validate_json(body.found))
+    except ValidationError:
+        return Look(problem=_unreadable(layout.frozen(digest_)))
 
 
 def look_at_size(store: Store, key: str) -> Look[int]:

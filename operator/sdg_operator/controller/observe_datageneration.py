@@ -18,6 +18,7 @@ from sdg_operator.controller.observe_bucket import (
     FrozenCache,
     Memory,
     look_at_frozen,
+    look_at_frozen_plan,
     look_at_ledger,
     look_at_result,
     look_in,
@@ -159,10 +160,13 @@ class RunObserver:
             mix = await look_in(
                 self._stores, secret, lambda s: look_at_frozen(s, layout, mix_digest), "The frozen choice of samples"
             )
-        merge: Look[bytes] = Look()
+        merge: Look[MixPlan] = Look()
         if not mixing and not at_work and merge_digest:
             merge = await look_in(
-                self._stores, secret, lambda s: look_at_frozen(s, layout, merge_digest), "The frozen choice of merges"
+                self._stores,
+                secret,
+                lambda s: look_at_frozen_plan(s, layout, merge_digest),
+                "The frozen choice of merges",
             )
         trouble = memory.judge(inputs.problem or mix.problem or merge.problem, mono)
         if trouble:
@@ -175,7 +179,7 @@ class RunObserver:
             seen,
             inputs=inputs.found,
             ledger=ledger,
-            merge_plan=MixPlan.model_validate_json(merge.found) if merge.found else None,
+            merge_plan=merge.found,
             mix_plan=mix.found,
             signal=memory.note(marks or memory.fingerprint, now, mono),
         )

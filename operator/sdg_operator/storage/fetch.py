@@ -5,7 +5,7 @@ import logging
 import shutil
 import tarfile
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -23,7 +23,7 @@ from sdg_operator.storage.container import (
     run_container,
 )
 from sdg_operator.storage.layout import CheckpointKey, RunLayout, snapshot_key
-from sdg_operator.storage.leaf_data import absent_samples
+from sdg_operator.storage.leaf_data import absent_samples, unlisted_records
 from sdg_operator.storage.ledger import standing, with_data
 from sdg_operator.storage.records import AttemptPlan, LeafRecord, RunInputs, SnapshotIndex, SnapshotLeaf
 from sdg_operator.storage.store import ObjectNotFound, ObjectTooLarge, StorageRefused, Store
@@ -39,8 +39,10 @@ _THREADS: Final = 8
 """Small objects take a round trip each, tens of milliseconds at a cloud's store."""
 
 
-def leaf_records(store: Store, layout: RunLayout, leaves: Collection[str] | None = None) -> tuple[LeafRecord, ...]:
-    """Records of a run, or of some of its leaves.
+def leaf_records(
+    store: Store, layout: RunLayout, leaves: Collection[str] | None = None, also: Iterable[str] = ()
+) -> tuple[LeafRecord, ...]:
+    """Records of a run, or of some of its leaves: those that are listed, and what of `also` is there.
 
     What is no record, or names samples that are gone, counts as absent: its leaf is made again.
     """
@@ -49,7 +51,10 @@ def leaf_records(store: Store, layout: RunLayout, leaves: Collection[str] | None
         for info in store.list(layout.leaf_records)
         if leaves is None or info.key.removeprefix(layout.leaf_records).split("/", 1)[0] in leaves
     ]
+    unlisted = [key for key in also if key not in keys]
     with ThreadPoolExecutor(_THREADS) as pool:
+        there = pool.map(store.head, unlisted)
+        keys += [key for key, info in zip(unlisted, there, strict=True) if info is not None]
         found = [record for record in pool.map(lambda key: _leaf_record(store, key), keys) if record is not None]
     return with_data(found, absent_samples(store, found))
 
@@ -69,7 +74,9 @@ def fetch(store: Store, layout: RunLayout, work: Path, *, attempt: int, shard: i
     if shard >= len(plan.shards):
         raise StorageRefused("NoSuchShard", f"attempt {attempt} has {len(plan.shards)} shards, not a shard {shard}")
     planned = plan.shards[shard]
-    missing = {leaf.id for leaf in standing(inputs, leaf_records(store, layout, set(planned))).missing}
+    # A pod before this one may have worked at the same shard.
+    also = unlisted_records(store, layout, attempt, {shard: planned})
+    missing = {leaf.id for leaf in standing(inputs, leaf_records(store, layout, set(planned), also)).missing}
     mine = [leaf_id for leaf_id in planned if leaf_id in missing]
 
     target = work / "in"

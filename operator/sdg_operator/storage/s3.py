@@ -3,69 +3,46 @@
 import hashlib
 import tempfile
 import threading
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import boto3
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
-from sdg_operator.storage.s3_errors import FAILURES, host, translate
-from sdg_operator.storage.store import ObjectInfo, ObjectNotFound, ObjectTooLarge, StorageError, StorageRefused
+from sdg_operator.storage.listing import Progress
+from sdg_operator.storage.s3_answers import (
+    AtMost,
+    ask_for_no_region,
+    etag_of,
+    other_size,
+    page_of,
+    read_of,
+    without_weak_condition,
+)
+from sdg_operator.storage.s3_errors import CUT_OFF, FAILURES, NO_S3, PATH_STYLE_REFUSED, host, no_s3, translate
+from sdg_operator.storage.s3_settings import S3Settings
+from sdg_operator.storage.store import (
+    ObjectInfo,
+    ObjectNotFound,
+    ObjectTooLarge,
+    StorageRefused,
+    StorageUnavailable,
+)
 
 if TYPE_CHECKING:
-    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CompletedMultipartUploadTypeDef
 
 T = TypeVar("T")
 
-CA_KEYS = ("ca.crt", "AWS_CA_BUNDLE")
-_REQUIRED = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_S3_BUCKET")
-
-
-@dataclass(frozen=True, slots=True)
-class S3Settings:
-    """A storage Secret: the data-connection keys of OpenShift AI and Open Data Hub."""
-
-    access_key: str
-    secret_key: str = field(repr=False)
-    bucket: str
-    endpoint: str | None = None
-    region: str | None = None
-    session_token: str | None = field(default=None, repr=False)
-    ca_bundle: str | None = None
-    """PEM text."""
-
-    @classmethod
-    def from_secret(cls, data: Mapping[str, str]) -> "S3Settings":
-        """Read the keys of a Secret; raises `StorageRefused` (SecretKeyMissing) that names what is absent."""
-        values = {key: value.strip() for key, value in data.items()}
-        if missing := [key for key in _REQUIRED if not values.get(key)]:
-            raise StorageRefused("SecretKeyMissing", f"the storage Secret has no {' and no '.join(missing)}")
-        return cls(
-            access_key=values["AWS_ACCESS_KEY_ID"],
-            secret_key=values["AWS_SECRET_ACCESS_KEY"],
-            bucket=values["AWS_S3_BUCKET"],
-            endpoint=values.get("AWS_S3_ENDPOINT") or None,
-            region=values.get("AWS_DEFAULT_REGION") or None,
-            session_token=values.get("AWS_SESSION_TOKEN") or None,
-            ca_bundle=next((values[key] for key in CA_KEYS if values.get(key)), None),
-        )
-
-    @classmethod
-    def from_folder(cls, folder: Path) -> "S3Settings":
-        """Read a Secret that is mounted as files."""
-        keys = (*_REQUIRED, "AWS_S3_ENDPOINT", "AWS_DEFAULT_REGION", "AWS_SESSION_TOKEN", *CA_KEYS)
-        return cls.from_secret(
-            {key: (folder / key).read_text(errors="replace") for key in keys if (folder / key).is_file()}
-        )
+_LOOKS_AFTER_SECONDS = (0.0, 1.0, 2.0)
+"""A store may be a moment late to show what it took."""
 
 
 _SESSION_LOCK = threading.Lock()
@@ -99,7 +76,10 @@ class S3Store:
         self._reload = reload
         self._ca_folder = ca_folder
         self._prepare = prepare
+        self._attempts = attempts
         self._lock = threading.Lock()
+        # One name, and one certificate, for all buckets; stores that refuse it say so.
+        self._by_host = False
         self._config = Config(
             connect_timeout=min(timeout_seconds, 10),
             read_timeout=timeout_seconds,
@@ -110,7 +90,6 @@ class S3Store:
             # checksums in "aws-chunked" bodies, is refused by stores older than 2025.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
-            s3={"addressing_style": "path" if settings.endpoint else "auto"},
         )
         self._transfer = TransferConfig(max_concurrency=threads, multipart_chunksize=16 * 2**20)
         self._client = self._connect(settings)
@@ -133,10 +112,25 @@ class S3Store:
         self._client.close()
 
     def put_bytes(self, key: str, body: bytes) -> None:
-        self._call("write", key, lambda s3: s3.put_object(Bucket=self.bucket, Key=key, Body=body))
+        answer = self._call("write", key, lambda s3: s3.put_object(Bucket=self.bucket, Key=key, Body=body))
+        if not answer.get("ETag"):
+            self._see(key, len(body))
 
     def put_file(self, key: str, path: Path) -> None:
+        size = path.stat().st_size
         self._call("write", key, lambda s3: s3.upload_file(str(path), self.bucket, key, Config=self._transfer))
+        self._see(key, size)
+
+    def _see(self, key: str, size: int) -> None:
+        """Make sure that an object has arrived: a proxy's page is a 200, too, and an upload in parts may end in one."""
+        found: ObjectInfo | None = None
+        for pause in _LOOKS_AFTER_SECONDS:
+            time.sleep(pause)
+            found = self.head(key)
+            if found is not None and found.size == size:
+                return
+        what = f"it has {found.size} bytes instead of {size}" if found else "it is not there"
+        raise StorageUnavailable("NotStored", f"{host(self._settings.endpoint)} said that it took {key!r}, but {what}")
 
     def get_bytes(self, key: str, max_bytes: int) -> bytes:
         def read(s3: "S3Client") -> bytes:
@@ -145,32 +139,45 @@ class S3Store:
             with closing(answer["Body"]) as body:
                 # A store need not tell a length, nor the truth about it.
                 size = answer.get("ContentLength", 0)
-                content = b"" if size > max_bytes else _read(body, max_bytes + 1)
+                content = b"" if size > max_bytes else read_of(body, max_bytes + 1)
             if max(size, len(content)) > max_bytes:
                 raise ObjectTooLarge(key, max(size, len(content)), max_bytes)
             return content
 
-        return self._call("read", key, read)
+        return self._read(key, read)
 
     def get_start(self, key: str, length: int) -> bytes:
         def read(s3: "S3Client") -> bytes:
             # Bounded by what is read, not by a Range: an empty object has none, and a store may ignore it.
             with closing(s3.get_object(Bucket=self.bucket, Key=key)["Body"]) as body:
-                return _read(body, length)
+                return read_of(body, length)
 
-        return self._call("read", key, read)
+        return self._read(key, read)
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
         wanted = f"bytes={start}-{start + length - 1}"
 
         def read(s3: "S3Client") -> bytes:
-            with closing(s3.get_object(Bucket=self.bucket, Key=key, Range=wanted)["Body"]) as body:
-                return _read(body, length)
+            answer = s3.get_object(Bucket=self.bucket, Key=key, Range=wanted)
+            with closing(answer["Body"]) as body:
+                if start and not answer["ContentRange"].startswith(f"bytes {start}-"):
+                    raise ValueError("another part of the object")
+                return read_of(body, length)
 
-        return self._call("read", key, read)
+        return self._read(key, read)
+
+    def _read(self, key: str, read: Callable[["S3Client"], bytes]) -> bytes:
+        """Ask again for an answer that was cut off, as boto3 does only until its body begins."""
+        for left in reversed(range(self._attempts)):
+            try:
+                return self._call("read", key, read)
+            except StorageUnavailable as cut:
+                if not left or not isinstance(cut.__cause__, CUT_OFF):
+                    raise
+        raise AssertionError("the last attempt returns or raises")
 
     def begin_upload(self, key: str) -> str:
-        return self._call("write", key, lambda s3: s3.create_multipart_upload(Bucket=self.bucket, Key=key))["UploadId"]
+        return self._call("write", key, lambda s3: s3.create_multipart_upload(Bucket=self.bucket, Key=key)["UploadId"])
 
     def put_part(self, key: str, upload: str, number: int, body: bytes) -> str:
         def write(s3: "S3Client") -> str:
@@ -192,57 +199,61 @@ class S3Store:
         self._call("delete", key, lambda s3: s3.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload))
 
     def get_file(self, key: str, path: Path, max_bytes: int | None = None) -> None:
-        if max_bytes is not None:
-            info = self.head(key)
-            if info is None:
-                raise ObjectNotFound(key)
-            if info.size > max_bytes:
-                raise ObjectTooLarge(key, info.size, max_bytes)
+        info = self.head(key)
+        if info is None:
+            raise ObjectNotFound(key)
+        if max_bytes is not None and info.size > max_bytes:
+            raise ObjectTooLarge(key, info.size, max_bytes)
         part = path.with_name(path.name + ".part")
-        self._call("read", key, lambda s3: s3.download_file(self.bucket, key, str(part), Config=self._transfer))
+
+        def read(s3: "S3Client") -> None:
+            arrived = AtMost(key, info.size)
+            s3.download_file(self.bucket, key, str(part), Config=self._transfer, Callback=arrived)
+
+        self._call("read", key, read)
+        if part.stat().st_size != info.size:
+            part.unlink()
+            raise other_size(key, info.size)
         part.replace(path)
 
     def head(self, key: str) -> ObjectInfo | None:
         def look(s3: "S3Client") -> ObjectInfo:
             answer = s3.head_object(Bucket=self.bucket, Key=key)
-            return ObjectInfo(key, answer["ContentLength"], answer.get("ETag", "").strip('"'))
+            return ObjectInfo(key, answer["ContentLength"], etag_of(answer.get("ETag"), answer.get("LastModified")))
 
         try:
             return self._call("look at", key, look)
-        except StorageRefused as refused:
-            self._ask_why(key, refused)
+        except ObjectNotFound:
+            self._ask_why(key)  # if there is one, it was written just now: the next look will find it
             return None
+        except StorageRefused:
+            if not self._ask_why(key):
+                return None
+            # The answer may have told how the store wants to be asked: by another region or form of address.
+            return self._call("look at", key, look)
 
-    def _ask_why(self, key: str, refused: StorageRefused) -> None:
+    def _ask_why(self, key: str) -> bool:
         """Raise the reason of a refusal by asking again by GET: the answer to a HEAD has no body, and so cannot tell an
-        absent bucket from an absent object, nor a wrong key from one without rights. Return for an absent object."""
+        absent bucket from an absent object, nor a wrong key from one without rights. Else whether the object exists."""
         try:
             self._call("look at", key, lambda s3: s3.get_object(Bucket=self.bucket, Key=key)["Body"].close())
         except ObjectNotFound:
-            return
-        if not isinstance(refused, ObjectNotFound):  # else it was written just now
-            raise refused
+            return False
+        return True
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        start: dict[str, str] = {}
+        progress = Progress()
         while True:
-            page = self._call(
-                "list",
-                prefix,
-                lambda s3, start=start: s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix, **start),  # type: ignore[misc]
-            )
-            if "IsTruncated" not in page:
-                # boto3 reads any XML, also a proxy's page, as a listing without objects.
-                raise StorageRefused(
-                    "InvalidSettings",
-                    f"could not list {prefix!r}: {host(self._settings.endpoint)} does not "
-                    "answer as S3 does; check AWS_S3_ENDPOINT and the proxy settings",
-                )
-            for item in page.get("Contents", ()):
-                yield ObjectInfo(item["Key"], item["Size"], item.get("ETag", "").strip('"'))
-            if not page.get("IsTruncated") or not page.get("NextContinuationToken"):
+            page = self._call("list", prefix, lambda s3: page_of(s3, self.bucket, prefix, progress.start))
+            yield from progress.new_of(page.listed)
+            if not page.more:
                 return
-            start = {"ContinuationToken": page["NextContinuationToken"]}
+            if not progress.goes_on(page.listed, page.token):
+                raise StorageUnavailable(
+                    "EndlessListing",
+                    f"could not list {prefix!r} in bucket {self.bucket!r}: {host(self._settings.endpoint)} says that "
+                    "there is more and gives the same again and again; see the store's own log",
+                )
 
     def delete(self, key: str) -> None:
         self._call("delete", key, lambda s3: s3.delete_object(Bucket=self.bucket, Key=key))
@@ -253,8 +264,8 @@ class S3Store:
             return self._once(verb, key, call, client)
         except ObjectNotFound:
             raise
-        except StorageRefused:
-            fresh = self._refreshed(client)
+        except StorageRefused as refused:
+            fresh = self._refreshed(client) or self._otherwise_addressed(client, refused)
             if fresh is None:
                 raise
             return self._once(verb, key, call, fresh)
@@ -263,8 +274,12 @@ class S3Store:
         try:
             return call(client)
         except FAILURES as error:
-            what = f"could not {verb} {key!r} in bucket {self.bucket!r}"
-            raise translate(what, key, error, self._settings.endpoint) from error
+            raise translate(self._what(verb, key), key, error, self._settings.endpoint) from error
+        except NO_S3 as error:
+            raise no_s3(self._what(verb, key), self._settings.endpoint) from error
+
+    def _what(self, verb: str, key: str) -> str:
+        return f"could not {verb} {key!r} in bucket {self.bucket!r}"
 
     def _refreshed(self, refused: "S3Client") -> "S3Client | None":
         """A client with changed credentials, or None if nothing has changed since `refused` was made."""
@@ -283,7 +298,25 @@ class S3Store:
             self._client = self._connect(settings)
             return self._client
 
+    def _otherwise_addressed(self, client: "S3Client", refused: StorageRefused) -> "S3Client | None":
+        """A client that writes the bucket before the host, for a store that wants it so; None if that is not it."""
+        # A certificate for *.HOST is none for a name with dots before it.
+        if refused.reason != PATH_STYLE_REFUSED or "." in self.bucket:
+            return None
+        with self._lock:
+            if self._client is not client:
+                return self._client
+            if self._by_host:
+                return None
+            self._by_host = True
+            self._client = self._connect(self._settings)
+            return self._client
+
     def _connect(self, settings: S3Settings) -> "S3Client":
+        # "auto" is AWS's own: by host, and by path for names with dots.
+        style: Literal["virtual", "path", "auto"] = (
+            "virtual" if self._by_host else "path" if settings.endpoint else "auto"
+        )
         # None leaves it to the environment: AWS_CA_BUNDLE, else the public authorities.
         verify = self._ca_file(settings.ca_bundle) if settings.ca_bundle else None
         try:
@@ -296,7 +329,7 @@ class S3Store:
                     aws_access_key_id=settings.access_key,
                     aws_secret_access_key=settings.secret_key,
                     aws_session_token=settings.session_token,
-                    config=self._config,
+                    config=self._config.merge(Config(s3={"addressing_style": style})),
                     verify=verify,
                 )
         except (ValueError, BotoCoreError) as error:
@@ -305,6 +338,8 @@ class S3Store:
                 f"cannot use endpoint {host(settings.endpoint)!r} in region {settings.region or ''!r}: AWS_S3_ENDPOINT "
                 "is https://HOST[:PORT], AWS_DEFAULT_REGION a name like us-east-1",
             ) from error
+        client.meta.events.register("before-parameter-build.s3.HeadBucket", ask_for_no_region)
+        client.meta.events.register("before-parameter-build.s3.GetObject", without_weak_condition)
         self._prepare(client)
         return client
 
@@ -314,33 +349,3 @@ class S3Store:
         file = (self._ca_folder or Path(tempfile.gettempdir())) / name
         file.write_text(bundle + "\n")
         return str(file)
-
-
-def _read(body: "StreamingBody", limit: int) -> bytes:
-    """Read to the end or to `limit`. Only a read at the end makes boto3 notice that an answer was cut off."""
-    content = bytearray()
-    while len(content) < limit and (block := body.read(limit - len(content))):
-        content += block
-    return bytes(content)
-
-
-def probe(store: S3Store, prefix: str) -> None:
-    """Write, read, list and delete a small object below `prefix`; raises `StorageError` that names what is refused."""
-    # Of its own: two probes of one bucket must not delete each other's.
-    key = f"{prefix.rstrip('/')}/.probe-{uuid.uuid4().hex}"
-    store.put_bytes(key, b"probe\n")
-    try:
-        store.get_bytes(key, 64)
-        if not any(info.key == key for info in store.list(key)):
-            raise StorageRefused("Refused", f"bucket {store.bucket!r} does not list an object that was just written")
-    except StorageError:
-        _try_to_delete(store, key)
-        raise
-    store.delete(key)
-
-
-def _try_to_delete(store: S3Store, key: str) -> None:
-    try:
-        store.delete(key)
-    except StorageError:
-        return  # what is refused already is told

@@ -1,8 +1,12 @@
 """What a refusal or silence of S3 means, in words that hold neither an answer's body nor a credential."""
 
+import os
+import re
 import ssl
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from boto3.exceptions import Boto3Error, RetriesExceededError
@@ -24,10 +28,17 @@ from sdg_operator.storage.store import ObjectNotFound, StorageError, StorageRefu
 FAILURES: Final = (Boto3Error, BotoCoreError, ClientError, OSError)
 """Everything that boto3 raises: its transfers have an error class of their own, which is none of botocore's."""
 
-_SILENCE: Final = (HTTPClientError, BotoConnectionError, IncompleteReadError, ResponseStreamingError)
+NO_S3: Final = (KeyError, ValueError)
+"""What reading an answer raises that is none of S3's: an element is missing, or is no number or date."""
+
+CUT_OFF: Final = (IncompleteReadError, ResponseStreamingError)
+_SILENCE: Final = (HTTPClientError, BotoConnectionError, *CUT_OFF)
 _NOT_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"})
 """Reasons of OpenSSL when the other side answers in plain HTTP."""
 
+NODE_ENV: Final = "NODE_NAME"
+"""Name of the node, by the downward API: whose clock it is."""
+PATH_STYLE_REFUSED: Final = "PathStyleRefused"
 _REASONS: Final = {
     "InvalidAccessKeyId": "InvalidCredentials",
     "XAdminUserNotFound": "InvalidCredentials",  # versitygw's word for it
@@ -36,6 +47,10 @@ _REASONS: Final = {
     "InvalidToken": "InvalidCredentials",
     "AuthorizationHeaderMalformed": "WrongRegion",
     "PermanentRedirect": "WrongRegion",
+    "IllegalLocationConstraintException": "WrongRegion",
+    "SecondLevelDomainForbidden": PATH_STYLE_REFUSED,  # Alibaba's word for it
+    "PathStyleDomainForbidden": PATH_STYLE_REFUSED,  # Tencent's
+    "InvalidPathAccess": PATH_STYLE_REFUSED,  # Volcano Engine's
     "RequestTimeTooSkewed": "ClockSkew",
     "NoSuchBucket": "BucketNotFound",
     "AccessDenied": "AccessDenied",
@@ -49,6 +64,8 @@ _MENDS: Final = {
     "InvalidCredentials": "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the storage Secret",
     "WrongRegion": "check AWS_DEFAULT_REGION in the storage Secret",
     "ClockSkew": "the clocks of this cluster and the store differ; set them right",
+    PATH_STYLE_REFUSED: "the store wants the bucket's name before the host's, which has to be a name without dots, and "
+    "AWS_S3_ENDPOINT the store's own name",
     "BucketNotFound": "check AWS_S3_BUCKET in the storage Secret, or create the bucket",
     "AccessDenied": "grant the key in the storage Secret read, write, list and delete on the bucket",
     "StoreFull": "make room in the bucket, or raise its quota",
@@ -80,6 +97,13 @@ def host(endpoint: str | None) -> str:
         return "AWS"
     parts = urlsplit(endpoint)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def no_s3(what: str, endpoint: str | None) -> StorageRefused:
+    return StorageRefused(
+        "InvalidSettings",
+        f"{what}: {host(endpoint)} does not answer as S3 does; check AWS_S3_ENDPOINT and the proxy settings",
+    )
 
 
 def _cause(error: Exception) -> Exception:
@@ -131,4 +155,33 @@ def _answered(what: str, key: str, error: ClientError) -> StorageError:
         return StorageUnavailable("Unavailable", f"{what}: the store answered {status}")
     reason = reason or ("AccessDenied" if status in (401, 403) else "Refused")
     mend = _MENDS.get(reason, "see the store's own log")
+    if reason == "ClockSkew":
+        mend = _clocks(error.response, datetime.now(UTC)) or mend
+    if reason == "WrongRegion" and (region := _region(error.response)):
+        mend = f"the store names region {region}; write it as AWS_DEFAULT_REGION into the storage Secret"
     return StorageRefused(reason, f"{what}: {reason} (HTTP {status}); {mend}")
+
+
+def _clocks(response: Mapping[str, Any], here: datetime) -> str | None:
+    """What both clocks say; None where the store does not tell its own."""
+    try:
+        there = parsedate_to_datetime(_headers(response)["date"]).astimezone(UTC)
+    except (KeyError, ValueError):
+        return None
+    minutes = round(abs((here - there).total_seconds()) / 60)
+    node = os.environ.get(NODE_ENV)
+    whose = f"of node {node}" if node else "here"
+    return (
+        f"the clock {whose} says {here:%Y-%m-%d %H:%M} and the store's {there:%Y-%m-%d %H:%M} (UTC), {minutes} minutes "
+        "apart; set the one that is wrong right"
+    )
+
+
+def _region(response: Mapping[str, Any]) -> str | None:
+    named = _headers(response).get("x-amz-bucket-region") or str(response.get("Error", {}).get("Region", ""))
+    return named if re.fullmatch(r"[a-z0-9][a-z0-9-]{0,40}", named) else None
+
+
+def _headers(response: Mapping[str, Any]) -> Mapping[str, str]:
+    found: Mapping[str, str] = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return found

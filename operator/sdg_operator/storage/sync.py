@@ -31,7 +31,7 @@ from sdg_operator.storage.container import (
 )
 from sdg_operator.storage.layout import RunLayout
 from sdg_operator.storage.records import AttemptPlan, FileRef, LeafInput
-from sdg_operator.storage.store import StorageError, Store
+from sdg_operator.storage.store import StorageError, StorageRefused, StorageUnavailable, Store
 from sdg_operator.storage.workfolder import Untrusted, WorkFolder
 
 log = logging.getLogger("sdg.sync")
@@ -84,13 +84,25 @@ class Sync:
         for leaf_id in sorted(present & self.leaves.keys() - self.recorded):
             leaf = self.leaves[leaf_id]
             self._guarded(f"leaf {leaf_id}", now, lambda leaf=leaf: self._flush_leaf(leaf, now), whole)  # type: ignore[misc]
-        while self.spent:
-            self.store.delete(self.spent[-1])
-            self.spent.pop()
         if whole or now - self._progress_at >= PROGRESS_SECONDS:
             self._guarded("progress", now, lambda: self._flush_progress(now), whole)
         for name in [each for each in self._names("out/logs", now) if said.LOG_NAME.fullmatch(each)][:_MAX_LOGS]:
             self._guarded(f"log {name}", now, lambda name=name: self._flush_log(name, now, whole), whole)  # type: ignore[misc]
+        self._clear_up(now)
+
+    def _clear_up(self, now: float) -> None:
+        """Remove what is of no more use. Nothing rests on it, so a store that refuses hinders nothing else."""
+        what = "the removal of checkpoints"
+        if now < self._left_alone.get(what, now):
+            return
+        try:
+            while self.spent:
+                self.store.delete(self.spent[-1])
+                self.spent.pop()
+        except StorageRefused as refused:
+            if what not in self._left_alone:
+                log.warning("checkpoints of recorded leaves stay: %s", refused)
+            self._left_alone[what] = now + _UNTRUSTED_SECONDS
 
     def finished(self) -> bool:
         """Whether the engine has written its result."""
@@ -137,11 +149,17 @@ class Sync:
             self._flush_checkpoints(leaf, now)
             return
         result = said.leaf_result(answer, leaf)
-        data = self._upload_samples(leaf) if result.outcome == "done" else None
-        record = said.leaf_record(leaf, result, data, self.attempt, self.pod)
-        self.store.put_bytes(self.layout.leaf_record(leaf.id, self.attempt, self.pod), record.to_json())
+        key = self.layout.leaf_record(leaf.id, self.attempt, self.pod)
+        # It may be there and neither listed when we began nor known to us, if the answer to our writing was lost: what
+        # it names may be frozen for the mix already, and the engine's files be others by now.
+        if self.store.head(key) is None:
+            data = self._upload_samples(leaf) if result.outcome == "done" else None
+            record = said.leaf_record(leaf, result, data, self.attempt, self.pod)
+            self.store.put_bytes(key, record.to_json())
+            if self.store.head(key) is None:
+                raise StorageUnavailable("NotStored", f"the store said that it took {key!r}, but it is not there")
+            log.info("recorded %s: %s, %d samples", leaf.path, record.outcome, record.samples)
         self.recorded.add(leaf.id)
-        log.info("recorded %s: %s, %d samples", leaf.path, record.outcome, record.samples)
         # What led there is of no more use.
         own = self.layout.checkpoints(leaf.id, self.attempt, self.pod)
         self.spent += [own + name for name in self.carried.pop(leaf.id, ())]

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from sdg_operator.engine.contract import ExitCode
 from sdg_operator.storage.layout import REPORT_PREFIX
-from sdg_operator.storage.s3 import S3Store, probe
+from sdg_operator.storage.probe import probe
+from sdg_operator.storage.s3 import S3Store
 from sdg_operator.storage.store import StorageError, StorageRefused, Store
 from sdg_operator.taxonomy.address import AddressGuard
 from sdg_operator.taxonomy.authorities import write_bundle

@@ -6,7 +6,8 @@ import pytest
 
 from hack.cluster.s3 import S3Access
 from sdg_operator.storage.folder import FolderStore
-from sdg_operator.storage.s3 import S3Settings, S3Store
+from sdg_operator.storage.s3 import S3Store
+from sdg_operator.storage.s3_settings import S3Settings
 from sdg_operator.storage.store import Store
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sdg_operator.storage.s3 import S3Settings
+from sdg_operator.storage.s3_settings import S3Settings
 from tests.integration.storage.ledgers import LAYOUT
 
 _LIBC = ctypes.CDLL(None)

@@ -18,7 +18,8 @@ from sdg_operator.engine.contract import ExitCode, LeafResult
 from sdg_operator.storage.fetch import leaf_records
 from sdg_operator.storage.ledger import plan_attempt, plan_mix, standing
 from sdg_operator.storage.records import RunInputs
-from sdg_operator.storage.s3 import S3Settings, S3Store
+from sdg_operator.storage.s3 import S3Store
+from sdg_operator.storage.s3_settings import S3Settings
 from sdg_operator.storage.store import Store
 from tests.integration.peak import peak_bytes
 from tests.integration.storage.ledgers import DIGEST, LAYOUT, start_run

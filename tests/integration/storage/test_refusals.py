@@ -13,7 +13,8 @@ from botocore.awsrequest import AWSPreparedRequest
 from hack.cluster.processes import free_port
 from hack.cluster.s3 import S3Access
 from hack.gitserver.certificates import Certificates, make_certificates
-from sdg_operator.storage.s3 import S3Settings, S3Store, probe
+from sdg_operator.storage.s3 import S3Store
+from sdg_operator.storage.s3_settings import S3Settings
 from sdg_operator.storage.store import ObjectNotFound, StorageError, StorageRefused, StorageUnavailable
 from tests.integration.storage.answers import BODY_SECRET, Answer, faulty_store
 from tests.integration.storage.tls import KEYS, tls_server
@@ -22,7 +23,6 @@ pytestmark = pytest.mark.deep  # a store for each refusal
 
 SETTINGS = S3Settings.from_secret({**KEYS, "AWS_S3_BUCKET": "bucket", "AWS_SESSION_TOKEN": "the-session-token"})
 OK = Answer(200, body=b"", headers={"ETag": '"e"'})
-EMPTY_LIST = Answer(200, body=b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>")
 
 
 def store_at(endpoint: str, **changes: str) -> S3Store:
@@ -107,25 +107,6 @@ def test_a_download_that_is_cut_off_leaves_no_file(tmp_path: Path) -> None:
         with pytest.raises(StorageUnavailable):
             store.get_file("key", tmp_path / "file")
     assert not (tmp_path / "file").exists()
-
-
-@pytest.mark.parametrize(
-    ("refused", "says"),
-    [("PUT", "could not write"), ("GET", "could not read"), ("LIST", "could not list")],
-)
-def test_the_probe_names_what_is_refused(refused: str, says: str) -> None:
-    answers = {"PUT": OK, "GET": OK, "LIST": EMPTY_LIST, "DELETE": Answer(204), refused: Answer(403, "AccessDenied")}
-    with faulty_store(answers) as endpoint, pytest.raises(StorageRefused, match=says) as caught:
-        probe(store_at(endpoint), "synthetic_data")
-    assert caught.value.reason == "AccessDenied"
-
-
-def test_the_probe_of_a_store_that_lists_nothing_says_so() -> None:
-    with (
-        faulty_store({"PUT": OK, "GET": OK, "LIST": EMPTY_LIST, "DELETE": Answer(204)}) as endpoint,
-        pytest.raises(StorageRefused, match="does not list an object that was just written"),
-    ):
-        probe(store_at(endpoint), "synthetic_data")
 
 
 def test_a_store_that_refuses_to_delete_is_told_when_deleting() -> None:

@@ -8,7 +8,9 @@ import pytest
 
 from hack.cluster.processes import free_port
 from sdg_operator.storage.folder import FolderStore
-from sdg_operator.storage.s3 import S3Settings, S3Store, probe
+from sdg_operator.storage.probe import probe
+from sdg_operator.storage.s3 import S3Store
+from sdg_operator.storage.s3_settings import S3Settings
 from sdg_operator.storage.store import ObjectNotFound, StorageRefused, StorageUnavailable, Store
 
 KEYS = ["a/b.json", "a/c d/ü%.json", "a->b.json", "z"]

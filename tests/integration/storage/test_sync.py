@@ -16,8 +16,9 @@ from sdg_operator.storage import sync as sync_module
 from sdg_operator.storage.fetch import fetch, leaf_records
 from sdg_operator.storage.ledger import plan_attempt, standing, total
 from sdg_operator.storage.records import RunInputs, ShardProgress
-from sdg_operator.storage.s3 import S3Settings, S3Store
-from sdg_operator.storage.store import Store
+from sdg_operator.storage.s3 import S3Store
+from sdg_operator.storage.s3_settings import S3Settings
+from sdg_operator.storage.store import StorageRefused, StorageUnavailable, Store
 from sdg_operator.storage.sync import follow, take_up
 from sdg_operator.storage.workfolder import Untrusted
 from tests.integration.storage.ledgers import DIGEST, LAYOUT, start_run
@@ -452,3 +453,62 @@ def test_checkpoints_that_a_killed_pod_could_not_clear_away_are_removed_by_the_n
     again = take_up(store, LAYOUT, second.work, second.work.parent, attempt=2, shard=0, pod="pod")
     again.flush(time.monotonic())
     assert [key for key in keys(store) if "/checkpoints/" in key] == [".run/1-pod/checkpoints/c/batch-0.jsonl"]
+
+
+def test_a_store_that_refuses_to_delete_hinders_nothing_else(
+    store: Store, make_pod: Callable[..., Pod], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also one that keeps objects for a time (object lock), or whose key has lost that right."""
+    asked: list[str] = []
+
+    def refuse(_: Store, key: str) -> None:
+        asked.append(key)
+        raise StorageRefused("AccessDenied", "could not delete")
+
+    monkeypatch.setattr(type(store), "delete", refuse)
+    pod = make_pod(store, start_run(store, "a"))
+    pod.write("checkpoints/a/batch-0.jsonl", b"{}\n")
+    pod.flush()
+    pod.finish_leaf("a")
+    pod.write("progress.json", Progress(phase="generating", leaf="a", samples=2).to_json())
+    pod.write("logs/engine.log", b"line\n")
+    pod.write("result.json", EngineResult(exit_code=0, leaves_done=1, leaves_failed=0, samples=2).to_json())
+    stop = threading.Event()
+    stop.set()
+    follow(pod.sync, stop)
+    assert (pod.work / "sync/ack").exists()
+    assert {LAYOUT.progress(1, 0), LAYOUT.log(1, "pod", "engine.log")} <= {info.key for info in store.list("")}
+    pod.flush()
+    assert len(asked) == 1, "it is left alone for a while"
+    assert caplog.text.count("checkpoints of recorded leaves stay") == 1
+
+
+def test_a_record_that_is_there_is_not_written_again_whatever_was_listed(
+    store: Store, make_pod: Callable[..., Pod]
+) -> None:
+    """The mix may be frozen on it, and the engine may have changed its files."""
+    pod = make_pod(store, start_run(store, "a"))
+    pod.finish_leaf("a")
+    pod.flush()
+    before = {info.key: store.get_bytes(info.key, 1000) for info in store.list(LAYOUT.pods)}
+    pod.finish_leaf("a", b'{"question": "Other?"}\n')
+    pod.sync.recorded.clear()
+    pod.flush()
+    assert {info.key: store.get_bytes(info.key, 1000) for info in store.list(LAYOUT.pods)} == before
+    assert pod.sync.recorded == {"a"}
+
+
+def test_a_record_that_a_store_said_it_took_and_did_not_is_written_again_before_checkpoints_go(
+    store: Store, make_pod: Callable[..., Pod], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pod = make_pod(store, start_run(store, "a"))
+    pod.write("checkpoints/a/batch-0.jsonl", b"{}\n")
+    pod.flush()
+    pod.finish_leaf("a")
+    with monkeypatch.context() as deaf:
+        deaf.setattr(type(store), "put_bytes", lambda *_: None)
+        with pytest.raises(StorageUnavailable, match="said that it took"):
+            pod.flush()
+    assert any("/checkpoints/" in key for key in keys(store))
+    pod.flush()
+    assert keys(store) == {".run/1-pod/samples/a.jsonl", ".run/leaves/a/1-pod.json"}
