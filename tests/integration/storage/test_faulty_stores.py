@@ -329,7 +329,7 @@ class InParts(KeptObjects):
 
 
 def test_a_large_file_with_a_weak_etag_is_read_in_parts(at: At, tmp_path: Path) -> None:
-    whole = b"".join(b"%08d" % number for number in range(5 << 18))
+    whole = b"".join(b"%08d" % number for number in range(9 << 18))
     at(InParts({"key": whole})).get_file("key", tmp_path / "file")
     assert (tmp_path / "file").read_bytes() == whole
 
