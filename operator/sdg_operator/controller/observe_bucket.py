@@ -293,9 +293,9 @@ def look_at_frozen_plan(store: Store, layout: RunLayout, digest_: str) -> Look[M
         return Look(problem=_unreadable(layout.frozen(digest_)))
 
 
-def look_at_size(store: Store, key: str) -> Look[int]:
-    """Size of a user's object in bytes."""
+def look_at_object(store: Store, key: str) -> Look[ObjectInfo]:
+    """Size and mark of a user's object."""
     info = store.head(key)
     if info is None:
         return Look(problem=Problem(Reason.SOURCE_NOT_FOUND, f"There is no object {key} in the bucket."))
-    return Look(info.size)
+    return Look(info)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from sdg_operator.api.common import TERMINAL_STATES
 from sdg_operator.api.datageneration import DataGenerationSpec, DataGenerationStatus, DataSource
 from sdg_operator.clients.protocols import Kubernetes, NotFound, ObjectStores, Resource, SecretRef
-from sdg_operator.controller.observe_bucket import look_at_frozen, look_at_size, look_in
+from sdg_operator.controller.observe_bucket import look_at_frozen, look_at_object, look_in
 from sdg_operator.reconcile.names import Owner
 from sdg_operator.reconcile.reasons import Reason
 from sdg_operator.reconcile.snapshot import Look, Merge, Problem
@@ -49,20 +49,19 @@ async def look_at_merge(
 async def _merged_file(stores: ObjectStores, source: DataSource, secret: SecretRef) -> Look[Merge]:
     key = source.skills_key or source.knowledge_key or ""
     kind: Literal["skills", "knowledge"] = "skills" if source.skills_key else "knowledge"
-    size = await _sizes(stores, [key], secret)
-    if size.found is None:
-        return Look(problem=size.problem)
-    return Look(Merge(MixPlan(sources=(), files=(MergeFile(key=key, kind=kind),)), size.found))
+    return await _pinned(stores, (MergeFile(key=key, kind=kind),), secret)
 
 
-async def _sizes(stores: ObjectStores, keys: Iterable[str], secret: SecretRef) -> Look[int]:
-    whole = 0
-    for key in keys:
-        size = await look_in(stores, secret, partial(look_at_size, key=key), "A file of spec.dataSources")
-        if size.found is None:
-            return Look(problem=size.problem)
-        whole += size.found
-    return Look(whole)
+async def _pinned(stores: ObjectStores, files: Iterable[MergeFile], secret: SecretRef) -> Look[Merge]:
+    """Pin users' files as they are now; a run that merged them took them as they were, and so does who merges it."""
+    pinned, whole = [], 0
+    for file in files:
+        look = await look_in(stores, secret, partial(look_at_object, key=file.key), "A file of spec.dataSources")
+        if look.found is None:
+            return Look(problem=look.problem)
+        whole += look.found.size
+        pinned.append(file if file.etag else file.model_copy(update={"size": look.found.size, "etag": look.found.etag}))
+    return Look(Merge(MixPlan(sources=(), files=tuple(pinned)), whole))
 
 
 async def _merged_run(api: Kubernetes, stores: ObjectStores, owner: Owner, name: str, secret: SecretRef) -> Look[Merge]:
@@ -98,10 +97,11 @@ async def _frozen(
             return Look(problem=look.problem)
         frozen.append(look.found)
     mix, inputs = MixPlan.model_validate_json(frozen[0]), RunInputs.model_validate_json(frozen[1])
-    sizes = await _sizes(stores, [file.key for file in mix.files], secret)
-    if sizes.found is None:
-        return Look(problem=sizes.problem)
-    return Look(Merge(_as_merged(mix, inputs, layout.root), sizes.found))
+    files = await _pinned(stores, mix.files, secret)
+    if files.found is None:
+        return Look(problem=files.problem)
+    whole = _as_merged(mix, inputs, layout.root).model_copy(update={"files": files.found.plan.files})
+    return Look(Merge(whole, files.found.file_bytes))
 
 
 def _as_merged(mix: MixPlan, inputs: RunInputs, root: str) -> MixPlan:

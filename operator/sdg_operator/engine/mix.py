@@ -28,6 +28,7 @@ from sdg_operator.storage.records import (
     Manifest,
     ManifestFile,
     ManifestLeaf,
+    MergeFile,
     MixPlan,
     MixSource,
     Origin,
@@ -36,7 +37,7 @@ from sdg_operator.storage.records import (
     Tokens,
     TrainingRows,
 )
-from sdg_operator.storage.store import StorageRefused, StorageUnavailable, Store
+from sdg_operator.storage.store import ObjectNotFound, StorageRefused, StorageUnavailable, Store
 
 if TYPE_CHECKING:
     from sdg_operator.engine.mixing import TrainingFile
@@ -108,7 +109,7 @@ def _mix(store: Store, layout: RunLayout, scratch: Path) -> int:
         "knowledge": TrainingFile(scratch / KNOWLEDGE_TRAIN_FILE),
         "skills": TrainingFile(scratch / SKILLS_TRAIN_FILE),
     }
-    written = []
+    written, read = [], []
     for leaf, sources in _by_leaf(plan.sources):
         log.info("leaf %s: %d samples", sources[0].path, sum(source.samples for source in sources))
         parts = []
@@ -122,7 +123,7 @@ def _mix(store: Store, layout: RunLayout, scratch: Path) -> int:
         samples.unlink()
     for merged in plan.files:
         copy = scratch / "merged.jsonl"
-        store.get_file(merged.key, copy)
+        read.append(_fetch_whole(store, merged, copy))
         training[merged.kind].append_file(merged.key, copy)
         copy.unlink()
     files = tuple(training.values())
@@ -131,7 +132,7 @@ def _mix(store: Store, layout: RunLayout, scratch: Path) -> int:
     versions = library.versions()
     written.append(_publish_text(store, layout, SYSTEM_INFO, _system_info(inputs, versions)))
     written += [_publish(store, layout, file.path.name, file.path) for file in files]
-    manifest = _manifest(inputs, plan, versions, written, files)
+    manifest = _manifest(inputs, plan, versions, written, files).model_copy(update={"merged": tuple(read)})
     for warning in manifest.warnings:
         log.warning("%s", warning)
     store.put_bytes(layout.manifest, manifest.to_json())
@@ -185,6 +186,18 @@ def _fetch(store: Store, sources: Iterable[MixSource], path: Path) -> None:
         with path.open("ab") as whole, piece.open("rb") as part:
             shutil.copyfileobj(part, whole)
     piece.unlink()
+
+
+def _fetch_whole(store: Store, file: MergeFile, path: Path) -> FileRef:
+    """Fetch a training file of a user's, as it was when it was chosen. Raises EngineFailure (SourceChanged)."""
+    info = store.head(file.key)
+    if info is None:
+        raise ObjectNotFound(file.key)
+    if (file.size, file.etag) not in {(None, None), (info.size, info.etag)}:
+        text = f"{file.key} was changed since it was chosen for this run; create another run to merge it as it is now"
+        raise EngineFailure(ExitCode.INVALID_INPUT, "SourceChanged", text)
+    store.get_file(file.key, path, max_bytes=info.size)
+    return _measure(path).model_copy(update={"key": file.key})
 
 
 def _joined(parts: Sequence[Path]) -> Path:

@@ -229,6 +229,10 @@ class MergeFile(Record):
 
     key: str
     kind: Literal["knowledge", "skills"]
+    size: int | None = None
+    """Bytes that it had when it was chosen; None in plans of an operator that did not look."""
+    etag: str | None = None
+    """The store's mark of its content then."""
 
 
 class MixPlan(Versioned):
@@ -303,6 +307,8 @@ class Manifest(Versioned):
     leaves: tuple[ManifestLeaf, ...]
     failed: tuple[FailedLeaf, ...] = ()
     missing: tuple[str, ...] = ()
+    merged: tuple[FileRef, ...] = ()
+    """Training files of users that were merged, as they were read."""
     training: tuple[TrainingRows, ...] = ()
     """The two training files, knowledge first."""
     warnings: tuple[str, ...] = ()

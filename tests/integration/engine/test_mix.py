@@ -233,6 +233,9 @@ WRONG: dict[str, tuple[dict[str, Any], ExitCode, str]] = {
     "a training file that is none": (
         {"files": (MergeFile(key="k", kind="skills"),), "prepare": no_training_file},
         ExitCode.INVALID_INPUT, "k:2: a training row is an object with a list of messages"),
+    "a training file that was changed": (
+        {"files": (MergeFile(key="k", kind="skills", size=9, etag="e"),), "prepare": no_training_file},
+        ExitCode.INVALID_INPUT, "k was changed since it was chosen for this run"),
     "a training file without line ends": (
         {"files": (MergeFile(key="k", kind="skills"),), "prepare": endless_row},
         ExitCode.INVALID_INPUT, "k:2: a row has more than 64 MiB"),

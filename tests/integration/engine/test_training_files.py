@@ -1,6 +1,7 @@
 """Both training files are fit for trainers: one shape in all rows, read alike by every reader, and measured."""
 
 import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,7 @@ def test_the_manifest_has_the_longest_row_and_where_rows_come_from(mixed: Mixed)
     assert (skills.knowledge, skills.skills, skills.merged) == (6, 30, 4)
     assert (knowledge.longest_row, knowledge.longest_line, knowledge.long_rows) == (6667, 7, 1)
     assert (skills.longest_row, skills.longest_line, skills.long_rows) == (6667, 40, 1)
+    assert [file.sha256 for file in mixed.manifest.merged] == [sha256(own_file(OWN)).hexdigest()] * 2
     assert mixed.manifest.warnings == tuple(
         f"{name}: 1 of {rows} rows have more than 4096 tokens by our estimate, the longest about 6667 (line {rows}): "
         "trainers drop or cut what is longer than they are set to take"
