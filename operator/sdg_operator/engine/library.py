@@ -280,10 +280,11 @@ def _answered(block: LLMBlock, dataset: Dataset) -> Dataset:
 
     block._parse = listened
     made = block.generate(dataset)
-    columns = [name for name in block.output_cols if name in made.column_names]
-    if not columns or all(any(row[name] is not None for name in columns) for row in made):
+    columns = [list(made[name]) for name in block.output_cols if name in made.column_names]
+    answered = [any(value is not None for value in values) for values in zip(*columns, strict=True)]
+    if all(answered):
         return made
-    return Dataset.from_list([row for row in made if any(row[name] is not None for name in columns)])
+    return Dataset.from_list([row for row, keep in zip(made, answered, strict=True) if keep])
 
 
 def _tags(block: LLMBlock) -> list[tuple[str, str]]:

@@ -108,6 +108,7 @@ def test_the_engine_ends_with(tmp_path: Path, case: Case) -> None:
     with running_teacher(case.teacher()) as running:
         code, result, stderr = run_engine(work, running.url, {"SDG_TEACHER_PATIENCE_SECONDS": "1"})
         asked = len(running.teacher.asked)
+    print(f"{case.name}: exit code {code}, {result.error and f'{result.error.reason}: {result.error.message}'}")
     assert (code, result.exit_code) == (case.code, case.code), stderr
     assert result.error is not None
     assert result.error.reason == case.reason
