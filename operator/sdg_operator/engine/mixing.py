@@ -3,6 +3,7 @@
 Equal samples in equal order give equal bytes: rows are those of instructlab-sdg's own mixing with its randomness fixed.
 """
 
+import functools
 import itertools
 import json
 import logging
@@ -118,16 +119,19 @@ def mix_leaf(
     mixed are left out, and counted in the log. Raises EngineFailure (InvalidSamples).
     """
     try:
-        for schema in library.schemas(_usable(samples, knowledge, tell=True)):
-            columns = set(schema.names)
-            rows = (row for row in _usable(samples, knowledge) if row.keys() == columns)
-            for kind, part in mixer.parts(leaf, knowledge, schema, rows):
+        for columns in dict.fromkeys(frozenset(row) for row in _usable(samples, knowledge, tell=True)):
+            rows = functools.partial(_rows_of, samples, knowledge, columns)
+            for kind, part in mixer.parts(leaf, knowledge, rows):
                 files[kind].append_part("knowledge" if knowledge else "skills", part)
     except EngineFailure:
         raise
     except Exception as error:
         message = f"samples of leaf {leaf} cannot be mixed: {type(error).__name__}: {one_line(str(error), 300)}"
         raise EngineFailure(ExitCode.INVALID_INPUT, "InvalidSamples", message) from error
+
+
+def _rows_of(samples: Path, knowledge: bool, columns: frozenset[str]) -> Iterator[Row]:
+    return (row for row in _usable(samples, knowledge) if row.keys() == columns)
 
 
 def _usable(samples: Path, knowledge: bool, *, tell: bool = False) -> Iterator[Row]:

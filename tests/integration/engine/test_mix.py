@@ -254,6 +254,19 @@ def test_what_cannot_be_mixed_is_refused_without_a_manifest(
     assert not (mixed.bucket / LAYOUT.root / "manifest.json").exists()
 
 
+def test_text_that_looks_like_a_time_stays_text(tmp_path: Path) -> None:
+    """Arrow's reader takes a column with nothing else for times, of which upstream can write no JSON."""
+    skills = [row | {"output": f"When {i}?\n2024-01-0{i + 1}", "seed_response": "2020-02-02"}
+              for i, row in enumerate(skill_rows(AREA, 3))]  # fmt: skip
+    knowledge = [row | {"domain": "2024-01-01", "output": "When? 2024-01-01 10:00"} for row in knowledge_rows(BIRD, 2)]
+    mixed = Mixed(tmp_path, [(AREA, skills), (BIRD, knowledge)])
+    assert mixed.done.returncode == 0, mixed.done.stderr
+    rows = json_lines(mixed.file("skills_train_msgs.jsonl"))
+    assert {row["messages"][2]["content"] for row in rows[:30]} == {"2024-01-01", "2024-01-02", "2024-01-03"}
+    assert json.loads(rows[0]["metadata"])["seed_response"] == "2020-02-02"
+    assert json.loads(rows[30]["metadata"])["domain"] == "2024-01-01"
+
+
 def test_sigterm_ends_the_mix_at_once_and_the_next_one_makes_all(tmp_path: Path) -> None:
     store = FolderStore(tmp_path / "bucket")
     plan(store, SETTINGS, [source(store, AREA, SETTINGS, body(skill_rows(AREA, 4)))])
