@@ -346,6 +346,7 @@ class LeafMixer:
     def __init__(self, scratch: Path, auxiliary_instructions: Row | None, system_prompt: str | None) -> None:
         self._folder = scratch / "mixing"
         self._prompt = generate_data._SYS_PROMPT if system_prompt is None else system_prompt
+        self.auxiliary = auxiliary_instructions
         self._mixer = datamixing.DataMixer([], str(self._folder), "run", self._prompt, None, auxiliary_instructions)
 
     def parts(self, leaf: str, knowledge: bool, rows: Callable[[], Iterable[Row]]) -> Iterator[tuple[TrainFile, Path]]:
@@ -374,8 +375,6 @@ class LeafMixer:
 _ROWS_AT_ONCE: Final = 1000
 _ROWS_A_PIECE: Final = 5000
 _BYTES_AT_ONCE: Final = 16 << 20
-_DEEPEST: Final = 32
-"""How deep lists and objects in a sample may be to stay such; Arrow and pandas end at some hundreds."""
 
 
 def _schema(rows: Iterable[Row]) -> pa.Schema:
@@ -396,12 +395,13 @@ def _type(values: list[Any]) -> pa.DataType:
         found = pa.array(values).type
     except (pa.ArrowException, OverflowError, ValueError, TypeError):
         return pa.string()
-    return pa.string() if _too_deep(found) else found
+    return pa.string() if _has_large_integers(found) else found
 
 
-def _too_deep(kind: pa.DataType, depth: int = 0) -> bool:
+def _has_large_integers(kind: pa.DataType) -> bool:
+    """Whether integers are beyond what others of the same column may be held in."""
     inner = (kind.field(index).type for index in range(kind.num_fields))
-    return depth > _DEEPEST or pa.types.is_uint64(kind) or any(_too_deep(each, depth + 1) for each in inner)
+    return pa.types.is_uint64(kind) or any(map(_has_large_integers, inner))
 
 
 def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType:
@@ -502,8 +502,13 @@ def _free_scratch() -> None:
 
 
 def dump_row(row: Row) -> bytes:
-    """Return a row as upstream's ``jldump`` writes it, with its line end."""
-    return (json.dumps(row, ensure_ascii=False) + "\n").encode()
+    """Return a row as upstream's ``jldump`` writes it, with its line end; what is no JSON (NaN, infinity) is null."""
+    try:
+        text = json.dumps(row, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        finite = json.loads(json.dumps(row), parse_constant=lambda _name: None)
+        text = json.dumps(finite, ensure_ascii=False)
+    return (text + "\n").encode()
 
 
 def versions() -> dict[str, str]:

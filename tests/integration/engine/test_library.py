@@ -107,6 +107,13 @@ def test_a_block_that_ends_the_process_fails_its_batch_alone() -> None:
         del BlockRegistry.get_registry()["Exits"]
 
 
+def test_a_row_is_written_as_upstream_does_and_as_json() -> None:
+    from sdg_operator.engine import library  # noqa: PLC0415 - heavy
+
+    assert library.dump_row({"a": "é\u2028", "b": [1.5, None]}) == '{"a": "é\u2028", "b": [1.5, null]}\n'.encode()
+    assert library.dump_row({"a": float("nan"), "b": [float("-inf"), "NaN"]}) == b'{"a": null, "b": [null, "NaN"]}\n'
+
+
 @settings(derandomize=True)
 @given(st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("? ？\n"), min_size=1))
 def test_samples_are_divided_as_upstream_does_where_it_can(output: str) -> None:
