@@ -24,7 +24,7 @@ from sdg_operator.engine.connection import Connection
 from sdg_operator.engine.contract import ExitCode
 from sdg_operator.engine.failure import EngineFailure
 from sdg_operator.engine.limiter import Limiter
-from sdg_operator.engine.trouble import Trouble, without
+from sdg_operator.engine.trouble import Kind, Trouble, without
 from sdg_operator.engine.wire import PATHS, Answer, Api, Choice, Prompt
 from sdg_operator.storage.records import AnswerCounts
 
@@ -45,6 +45,8 @@ _FIRST_TRIES: Final = 4
 _GREET_AFTER: Final = 3
 _GREET_SECONDS: Final = 1.0
 """After so many failures of a request, and so often at most, a teacher that answers nobody is asked for one token."""
+_OF_ONE_PROMPT: Final[frozenset[Kind]] = frozenset({"silent", "cut", "away", "unreadable"})
+"""Failures that may be those of a prompt; to come later is told to all."""
 _AT_ONCE: Final = 3
 """So often a teacher that says "again at once" is believed."""
 _TROUBLE_SECONDS: Final = 2.0
@@ -68,6 +70,8 @@ class _Tries:
     tally: Tally
     failed_at: float
     """When it failed last; at first when it was sent."""
+    kind: Kind | None = None
+    """Of the last failure."""
     waits: int = 0
     counted: int = 0
     silent: int = 0
@@ -88,7 +92,8 @@ class Teacher:
         self._worked: set[Api] = set()
         """What the teacher has answered once; refused later, it is waited for."""
         self._first_seconds = _FIRST_SECONDS
-        self._greeted_at = float("-inf")
+        self._greeted_at = self._alive_at = float("-inf")
+        """When it was last asked for one token in mid-run, and answered that."""
         self._first_unreadable = 0
         """So often something was answered, with status 200, that was no answer, before there was any."""
         self._trouble_since: float | None = None
@@ -338,8 +343,8 @@ class Teacher:
         """
         now = time.monotonic()
         self._tell(trouble.message)
-        _count(trouble, tries, others_answered=self._answered_at > tries.failed_at)
-        tries.failed_at = now
+        _count(trouble, tries, others_answered=max(self._answered_at, self._alive_at) > tries.failed_at)
+        tries.failed_at, tries.kind = now, trouble.kind
         if trouble.kind == "refused" and self._connection.has_other_token(trouble.token):
             return 0.0
         if self._is_final(api, trouble):
@@ -364,7 +369,10 @@ class Teacher:
     async def _greet(self, tries: _Tries) -> None:
         """Find out whether the teacher would answer others, where nobody else asks: is it away, or is it the prompt?"""
         now = time.monotonic()
-        if tries.waits < _GREET_AFTER or self._answered_at > tries.failed_at or now < self._greeted_at + _GREET_SECONDS:
+        alone = max(self._answered_at, self._alive_at) <= tries.failed_at
+        if tries.kind not in _OF_ONE_PROMPT or tries.waits < _GREET_AFTER or not alone:
+            return
+        if now < self._greeted_at + _GREET_SECONDS:
             return
         self._greeted_at = now
         prompt = self._hello(self._api)
@@ -372,8 +380,7 @@ class Teacher:
             await self._connection.post(
                 self._base, prompt, self._body(prompt, _HELLO, 1), min(self._seconds, _FIRST_SECONDS)
             )
-            self._answered_at = time.monotonic()
-            self._trouble_since = None
+            self._alive_at = time.monotonic()
 
     def _is_final(self, api: Api, trouble: Trouble) -> bool:
         """Whether to wait is no cure. Raises EngineFailure where our own settings are wrong."""

@@ -412,3 +412,14 @@ def test_a_prompt_that_alone_fails_is_given_up_though_nobody_else_asks(running: 
     assert answer.given_up
     asked = [each.prompts[0] for each in running.teacher.asked]
     assert sum("poison" in prompt for prompt in asked) < 20
+
+
+@slow
+def test_a_teacher_that_tells_all_to_come_later_is_waited_for_no_longer_than_the_bound(running: RunningTeacher) -> None:
+    with client(running, patience=6) as teacher:
+        teacher.connect()
+        running.teacher.script = [Step(status=429, headers={"Retry-After": "1"}, contains="Provide", times=-1)]
+        with pytest.raises(Stopped):
+            ask(teacher, PROMPT)
+        assert teacher.failure is not None
+        assert teacher.failure.code is ExitCode.TEACHER_UNAVAILABLE
