@@ -16,7 +16,9 @@ _ABOUT: Final = re.compile(
     r"|token count.{0,40}exceed|prompt length.{0,40}exceed",
     re.IGNORECASE,
 )
-_LATER: Final = re.compile(r"\bwait\b|try again|throttl|\brate\b|per (?:minute|second|hour|day)|quota", re.IGNORECASE)
+_LATER: Final = re.compile(
+    r"\bwait\b|again (?:later|in)|before trying|throttl|\brate\b|per (?:minute|second|hour|day)|quota", re.IGNORECASE
+)
 """Too many tokens in too short a time: another thing."""
 _SEPARATOR: Final = re.compile(r"(?<=\d),(?=\d{3}\b)")
 _SUM: Final = re.compile(r"(\d+) \+ \d+ > (\d+)")

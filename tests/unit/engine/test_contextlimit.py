@@ -45,7 +45,12 @@ from sdg_operator.engine.contextlimit import ContextLimit, context_limit
         ("Prompt contains 70 tokens, too large for model with 64 maximum context length", 64, 70),
         ("too long None context_length_exceeded", None, None),
         ("maximum context length is 8,192 tokens. Your request has 7,100 input tokens", 8192, 7100),
-        ("input length and max_tokens exceed context limit: 188240 + 21333 > 200000", 200000, 188240),
+        (
+            "input length and `max_tokens` exceed context limit: 188240 + 21333 > 200000, decrease input length or "
+            "`max_tokens` and try again",
+            200000,
+            188240,
+        ),
         ("max_tokens is too large: 2048. This model supports at most 1024 completion tokens", 1024, None),
         ("The input token count (5000) exceeds the maximum number of tokens allowed (4096).", 4096, 5000),
         ("Prompt length (5000) exceeds maximum input length (4096)", 4096, 5000),
