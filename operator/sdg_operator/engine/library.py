@@ -12,6 +12,10 @@ Upstream is frozen, so its inner names are stable; a test pins the ones used her
   cut off at the limit of tokens only what is whole is read. A row for which the teacher said nothing ends there.
 - ``datamixing.random``, ``.uuid`` and ``.set``: seeded or ordered, so that equal samples mix to equal bytes.
 - ``datamixing._get_question_hack`` and ``_get_response_hack``: question marks of other scripts count too (`questions`).
+- ``datamixing.load_dataset``: Arrow's reader takes text columns with nothing but dates for times, which upstream then
+  cannot write; ours keeps text as text.
+- ``datamixing._adjust_train_sample_size``: the same rows are drawn, without loading all others.
+- ``Dataset.map`` writes what it made after fewer rows where rows are large.
 
 Import this module only after `environment.prepare`: Hugging Face's libraries read their folders at import.
 """
@@ -37,6 +41,7 @@ sys.modules[_CHUNKERS] = types.ModuleType(_CHUNKERS)
 sys.modules[_CHUNKERS].DocumentChunker = None  # type: ignore[attr-defined]
 
 import datasets
+import pandas as pd
 import pyarrow as pa
 from datasets import Dataset, concatenate_datasets
 from datasets.fingerprint import get_temporary_cache_files_directory
@@ -46,14 +51,16 @@ from instructlab.sdg.blocks.llmblock import LLMBlock
 from instructlab.sdg.pipeline import Pipeline, PipelineContext, _lookup_block_type
 from instructlab.sdg.registry import PromptRegistry
 from instructlab.sdg.utils import taxonomy as taxonomy_utils
+from instructlab.sdg.utils.pandas import dataset_from_pandas_dataframe
 from jinja2 import StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 
-from sdg_operator.engine import estimate, pdf, questions
+from sdg_operator.engine import estimate, pdf, questions, thinking
 from sdg_operator.engine.contract import ExitCode
 from sdg_operator.engine.failure import EngineFailure, LeafFailure
 from sdg_operator.engine.leaves import Seed
 from sdg_operator.engine.reading import Reading
+from sdg_operator.engine.workfolder import lines
 from sdg_operator.storage.records import KNOWLEDGE_FLOW, SampleSettings
 
 del sys.modules[_CHUNKERS]
@@ -105,6 +112,9 @@ def apply(read_document: Callable[[Path], bytes]) -> None:
     PromptRegistry._template_env = SandboxedEnvironment(undefined=StrictUndefined)
     datamixing._get_question_hack = _question_of
     datamixing._get_response_hack = _response_of
+    datamixing.load_dataset = _read
+    datamixing._adjust_train_sample_size = _drawn
+    Dataset.map = _map
 
 
 _their_question: Final = datamixing._get_question_hack
@@ -272,7 +282,13 @@ def _answered(block: LLMBlock, dataset: Dataset) -> Dataset:
     client.reading = Reading(_marks(block), lambda text: _whole_of(block, text))
     parse = block._parse
 
+    bound = max(_LONGEST_ANSWER, _LETTERS_A_TOKEN * int(block.gen_kwargs.get("max_tokens") or 0))
+    bounded = block.parser_name == "custom" or any(start or end for start, end in _tags(block))
+
     def listened(text: str) -> dict[str, list[str | None]]:
+        if bounded and len(text) > bound:
+            client.unparsed(text)
+            return {name: [] for name in block.output_cols}
         found: dict[str, list[str | None]] = parse(text)
         if not any(value for values in found.values() for value in values):
             client.unparsed(text)
@@ -287,13 +303,22 @@ def _answered(block: LLMBlock, dataset: Dataset) -> Dataset:
     return Dataset.from_list([row for row, keep in zip(made, answered, strict=True) if keep])
 
 
+_LONGEST_ANSWER: Final = 64 << 10
+_LETTERS_A_TOKEN: Final = 16
+"""Upstream looks for tags in a time that grows with the square of an answer, and nothing stops it meanwhile: an answer
+of many more letters than its tokens can have is not looked at."""
+
+
 def _tags(block: LLMBlock) -> list[tuple[str, str]]:
     config = block.block_config
     return list(zip(config.get("start_tags", []), config.get("end_tags", []), strict=False))
 
 
 def _marks(block: LLMBlock) -> frozenset[str]:
-    return frozenset(mark.strip().lower() for tags in _tags(block) for mark in tags)
+    """Return the marks by which a block reads its answers, its own and those of thinking that its pattern names."""
+    pattern = (block.parsing_pattern or "").replace("\\", "").lower()
+    tags = {mark.strip().lower() for tags in _tags(block) for mark in tags}
+    return frozenset(tags | {mark for mark in thinking.MARKS if mark in pattern})
 
 
 def _whole_of(block: LLMBlock, text: str) -> str:
@@ -336,18 +361,18 @@ class LeafMixer:
     def __init__(self, scratch: Path, auxiliary_instructions: Row | None, system_prompt: str | None) -> None:
         self._folder = scratch / "mixing"
         self._prompt = generate_data._SYS_PROMPT if system_prompt is None else system_prompt
+        self.auxiliary = auxiliary_instructions
         self._mixer = datamixing.DataMixer([], str(self._folder), "run", self._prompt, None, auxiliary_instructions)
 
-    def parts(
-        self, leaf: str, knowledge: bool, schema: pa.Schema, rows: Iterable[Row]
-    ) -> Iterator[tuple[TrainFile, Path]]:
+    def parts(self, leaf: str, knowledge: bool, rows: Callable[[], Iterable[Row]]) -> Iterator[tuple[TrainFile, Path]]:
         """Yield what rows of one leaf add to the training files: which one, and a file that is there until the next.
 
-        Neither rows nor what becomes of them is held in memory: `datasets` computes from file to file.
+        Neither rows nor what becomes of them is held in memory: `datasets` computes from file to file. `rows` gives
+        them each time anew.
         """
         recipes: dict[TrainFile, Any] = {"knowledge": self._mixer.knowledge_recipe, "skills": self._mixer.skills_recipe}
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._mixer.collect(leaf, _written(self._folder / "rows.arrow", schema, rows), knowledge, False)
+        self._mixer.collect(leaf, _written(self._folder / "rows.arrow", rows), knowledge, False)
         _free_scratch()
         for kind, recipe in recipes.items():
             for listing in recipe.datasets:
@@ -364,36 +389,107 @@ class LeafMixer:
 
 _ROWS_AT_ONCE: Final = 1000
 _ROWS_A_PIECE: Final = 5000
+_BYTES_AT_ONCE: Final = 16 << 20
 
 
-def schemas(rows: Iterable[Row]) -> list[pa.Schema]:
-    """Return the columns and their types for each kind of row, by its keys, in the order in which they first appear."""
-    found: dict[frozenset[str], pa.Schema] = {}
-    waiting: dict[frozenset[str], list[Row]] = {}
+def _schema(rows: Iterable[Row]) -> pa.Schema:
+    """Return the columns of rows, in the order in which they appear, and their types.
 
-    def take(kind: frozenset[str]) -> None:
-        schema = pa.Table.from_pylist(waiting[kind]).schema
-        found[kind] = pa.unify_schemas([found.get(kind, schema), schema], promote_options="permissive")
-        waiting[kind] = []
+    A column whose values have no type in common is text.
+    """
+    found: dict[str, pa.DataType] = {}
+    for some in _batches(rows):
+        for name in dict.fromkeys(itertools.chain.from_iterable(some)):
+            here = _type([row.get(name) for row in some])
+            found[name] = _common(found.get(name, here), here)
+    return pa.schema(list(found.items()))
 
+
+def _type(values: list[Any]) -> pa.DataType:
+    try:
+        found = pa.array(values).type
+    except (pa.ArrowException, OverflowError, ValueError, TypeError):
+        return pa.string()
+    return pa.string() if _has_large_integers(found) else found
+
+
+def _has_large_integers(kind: pa.DataType) -> bool:
+    """Whether integers are beyond what others of the same column may be held in."""
+    inner = (kind.field(index).type for index in range(kind.num_fields))
+    return pa.types.is_uint64(kind) or any(map(_has_large_integers, inner))
+
+
+def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType:
+    if one == other:
+        return one
+    both = [pa.schema([("column", each)]) for each in (one, other)]
+    try:
+        return pa.unify_schemas(both, promote_options="permissive").field(0).type
+    except pa.ArrowException:
+        return pa.string()
+
+
+def _fitting(value: Any, kind: pa.DataType) -> Any:
+    if pa.types.is_string(kind) and not isinstance(value, str | None):
+        return json.dumps(value, ensure_ascii=False)
+    return float(value) if isinstance(value, int) and pa.types.is_floating(kind) else value
+
+
+def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Put together as many rows as may be held in memory."""
+    some: list[Row] = []
+    size = 0
     for row in rows:
-        some = waiting.setdefault(frozenset(row), [])
         some.append(row)
-        if len(some) == _ROWS_AT_ONCE:
-            take(frozenset(row))
-    for kind, some in waiting.items():
-        if some:
-            take(kind)
-    return [found[kind] for kind in waiting]
+        size += _characters(row)
+        if len(some) == _ROWS_AT_ONCE or size >= _BYTES_AT_ONCE:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
 
 
-def _written(file: Path, schema: pa.Schema, rows: Iterable[Row]) -> Dataset:
+def _characters(value: Any) -> int:
+    if isinstance(value, dict):
+        return sum(map(_characters, value.values()))
+    return sum(map(_characters, value)) if isinstance(value, list) else len(value) if isinstance(value, str) else 8
+
+
+_their_map: Final = Dataset.map
+_rows_written_at_once = _ROWS_AT_ONCE
+
+
+def _map(self: Dataset, *args: Any, **options: Any) -> Any:
+    return _their_map(self, *args, **({"writer_batch_size": _rows_written_at_once} | options))
+
+
+def _written(file: Path, rows: Callable[[], Iterable[Row]]) -> Dataset:
     """Return a data set of rows that lies in a file, and so does everything that is computed from it."""
-    left = iter(rows)
+    global _rows_written_at_once  # noqa: PLW0603 - `datasets` has it as a default of a function
+    schema = _schema(rows())
+    fewest = _ROWS_AT_ONCE
     with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, schema) as stream:
-        while some := list(itertools.islice(left, _ROWS_AT_ONCE)):
-            stream.write_table(pa.Table.from_pylist(some, schema=schema))
+        for some in _batches(rows()):
+            fewest = min(fewest, _BYTES_AT_ONCE // max(map(_characters, some)) or 1)
+            columns = [
+                pa.array([_fitting(row.get(each.name), each.type) for row in some], each.type) for each in schema
+            ]
+            stream.write_table(pa.Table.from_arrays(columns, schema=schema))
+    _rows_written_at_once = datasets.config.DEFAULT_MAX_BATCH_SIZE = fewest
     return Dataset.from_file(str(file))
+
+
+def _read(_format: str, *, data_files: str, split: str) -> Dataset:
+    """Read a file of JSON lines as ``datasets.load_dataset`` does, but keep all text."""
+    del split  # there is one
+    file = Path(data_files)
+    return _written(file.with_suffix(".arrow"), lambda: map(json.loads, lines(file)))
+
+
+def _drawn(dataset: Dataset, count: int) -> Dataset:
+    """Draw the rows that upstream draws. It does so from all rows in memory."""
+    chosen = pd.DataFrame(index=range(len(dataset))).sample(n=count, random_state=42, replace=True).index
+    return dataset_from_pandas_dataframe(dataset.select(list(chosen)).to_pandas())
 
 
 def _pieces(file: Path, sampling_size: float) -> Iterator[Path]:
@@ -403,13 +499,14 @@ def _pieces(file: Path, sampling_size: float) -> Iterator[Path]:
         return
     with file.open("rb") as whole:
         for number in itertools.count():
-            if not (some := list(itertools.islice(whole, _ROWS_A_PIECE))):
-                return
             piece = file.with_name(f"{number}.jsonl")
             with piece.open("wb") as out:
-                out.writelines(some)
-            yield piece
+                size = sum(map(out.write, itertools.islice(whole, _ROWS_A_PIECE)))
+            if size:
+                yield piece
             piece.unlink()
+            if not size:
+                return
 
 
 def _free_scratch() -> None:
@@ -420,8 +517,13 @@ def _free_scratch() -> None:
 
 
 def dump_row(row: Row) -> bytes:
-    """Return a row as upstream's ``jldump`` writes it, with its line end."""
-    return (json.dumps(row, ensure_ascii=False) + "\n").encode()
+    """Return a row as upstream's ``jldump`` writes it, with its line end; what is no JSON (NaN, infinity) is null."""
+    try:
+        text = json.dumps(row, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        finite = json.loads(json.dumps(row), parse_constant=lambda _name: None)
+        text = json.dumps(finite, ensure_ascii=False)
+    return (text + "\n").encode()
 
 
 def versions() -> dict[str, str]:

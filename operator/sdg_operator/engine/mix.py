@@ -109,14 +109,15 @@ def _mix(store: Store, layout: RunLayout, scratch: Path) -> int:
         "knowledge": TrainingFile(scratch / KNOWLEDGE_TRAIN_FILE),
         "skills": TrainingFile(scratch / SKILLS_TRAIN_FILE),
     }
-    written, read = [], []
+    written, read, unusable = [], [], []
     for leaf, sources in _by_leaf(plan.sources):
         log.info("leaf %s: %d samples", sources[0].path, sum(source.samples for source in sources))
         parts = []
         for number, (origin, group) in enumerate(itertools.groupby(sources, key=lambda source: source.origin)):
             part = scratch / "samples" / f"{leaf}.{number}.jsonl"
             _fetch(store, group, part)
-            mix_leaf(mixers[origin], training, leaf, sources[0].kind == "knowledge", part)
+            if warning := mix_leaf(mixers[origin], training, leaf, sources[0].kind == "knowledge", part):
+                unusable.append(warning)
             parts.append(part)
         samples = _joined(parts)
         written.append(_publish(store, layout, f"artifacts/{leaf}.jsonl", samples))
@@ -128,11 +129,12 @@ def _mix(store: Store, layout: RunLayout, scratch: Path) -> int:
         copy.unlink()
     files = tuple(training.values())
     if sum(file.rows.total() for file in files) == 0:
-        raise _empty("mixing the samples gives no training row")
+        raise _empty(one_line("; ".join(["mixing the samples gives no training row", *unusable]), 1000))
     versions = library.versions()
     written.append(_publish_text(store, layout, SYSTEM_INFO, _system_info(inputs, versions)))
     written += [_publish(store, layout, file.path.name, file.path) for file in files]
-    manifest = _manifest(inputs, plan, versions, written, files).model_copy(update={"merged": tuple(read)})
+    manifest = _manifest(inputs, plan, versions, written, files)
+    manifest = manifest.model_copy(update={"merged": tuple(read), "warnings": (*unusable, *manifest.warnings)})
     for warning in manifest.warnings:
         log.warning("%s", warning)
     store.put_bytes(layout.manifest, manifest.to_json())

@@ -3,11 +3,12 @@
 Equal samples in equal order give equal bytes: rows are those of instructlab-sdg's own mixing with its randomness fixed.
 """
 
+import functools
 import itertools
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -17,6 +18,7 @@ from sdg_operator.engine.failure import EngineFailure, one_line
 from sdg_operator.engine.library import LeafMixer, Row, TrainFile
 from sdg_operator.engine.training_row import NotATrainingRow, Told
 from sdg_operator.engine.workfolder import lines
+from sdg_operator.storage import sample
 
 log = logging.getLogger(__name__)
 
@@ -111,34 +113,72 @@ class TrainingFile:
 
 def mix_leaf(
     mixer: LeafMixer, files: Mapping[TrainFile, TrainingFile], leaf: str, knowledge: bool, samples: Path
-) -> None:
-    """Add one leaf's samples to the training files.
+) -> str | None:
+    """Add one leaf's samples, all of one pipeline, to the training files; returns a warning if none can be used.
 
-    Samples of runs with different pipelines have different columns; each kind is mixed by itself. Rows that cannot be
-    mixed are left out, and counted in the log. Raises EngineFailure (InvalidSamples).
+    Rows that cannot be mixed are left out, and counted in the log. Raises EngineFailure (InvalidSamples).
     """
     try:
-        for schema in library.schemas(_usable(samples, knowledge, tell=True)):
-            columns = set(schema.names)
-            rows = (row for row in _usable(samples, knowledge) if row.keys() == columns)
-            for kind, part in mixer.parts(leaf, knowledge, schema, rows):
+        found: Counter[str] = Counter()
+        kinds = dict.fromkeys(frozenset(row) for row in _usable(samples, knowledge, mixer.auxiliary, found))
+        told = [f"{count} {what}" for what, count in found.items()]
+        for what in told:
+            log.warning("%s: %s", samples.name, what)
+        # Of a skill a number of rows is drawn, so they are one kind: what a row lacks is null, as upstream fills it.
+        for columns in kinds if knowledge else [frozenset[str]().union(*kinds)] if kinds else []:
+            rows = functools.partial(_rows_of, samples, knowledge, mixer.auxiliary, columns)
+            for kind, part in mixer.parts(leaf, knowledge, rows):
                 files[kind].append_part("knowledge" if knowledge else "skills", part)
     except EngineFailure:
         raise
     except Exception as error:
         message = f"samples of leaf {leaf} cannot be mixed: {type(error).__name__}: {one_line(str(error), 300)}"
         raise EngineFailure(ExitCode.INVALID_INPUT, "InvalidSamples", message) from error
+    return None if kinds else f"leaf {leaf}: none of its samples can be mixed: {'; '.join(told)}"
 
 
-def _usable(samples: Path, knowledge: bool, *, tell: bool = False) -> Iterator[Row]:
-    """Yield the rows that mixing can take; with `tell`, say once what is wrong with how many.
+def _rows_of(
+    samples: Path, knowledge: bool, auxiliary: Collection[str] | None, columns: frozenset[str]
+) -> Iterator[Row]:
+    for row in _usable(samples, knowledge, auxiliary, Counter()):
+        if not knowledge:
+            yield _filled(row, columns)
+        elif row.keys() == columns:
+            yield row
+
+
+def _filled(row: Row, columns: Collection[str]) -> Row:
+    """Return a row with question and answer by themselves, and metadata, if other rows of its leaf have them so."""
+    if "metadata" in columns and "metadata" not in row:
+        row = row | {"metadata": "{}"}
+    lacking = [name for name in _PARTS if name in columns and name not in row]
+    return row | {name: questions.parts(row)[_PARTS.index(name)] for name in lacking} if lacking else row
+
+
+_PARTS: Final = ("question", "response")
+_BASE: Final = "base_document"
+"""The `dataset_type` of samples that were made of a document itself."""
+_OF_KNOWLEDGE: Final = frozenset({"document", "domain", "output", *_PARTS})
+_AUXILIARY: Final = frozenset({"raw_document", "document_outline", "dataset_type"})
+_OVERWRITTEN: Final = frozenset({"id", "messages", "unmask"})
+"""Columns that mixing makes, whatever a sample has there."""
+
+
+def _usable(samples: Path, knowledge: bool, auxiliary: Collection[str] | None, found: Counter[str]) -> Iterator[Row]:
+    """Yield the rows that mixing can take, as it can take them, and count what is wrong with others.
 
     Upstream draws 30 of a skill's rows and then drops those without a question or an answer, so that fewer are left.
     They are dropped before the draw.
     """
-    found: Counter[str] = Counter()
     for line in lines(samples):
-        row: Any = json.loads(line)
+        try:
+            row: Any = json.loads(line)
+            fault = sample.fault(row, line, knowledge=knowledge) if isinstance(row, dict) else "is no object"
+        except (ValueError, RecursionError):
+            fault = "is not JSON"
+        if fault:
+            found[f"rows are left out: each {fault}"] += 1
+            continue
         if not library.usable(row) or (knowledge and not row.get("document")):
             found["rows without an answer or document are left out"] += 1
             continue
@@ -149,8 +189,25 @@ def _usable(samples: Path, knowledge: bool, *, tell: bool = False) -> Iterator[R
             found["rows without a question mark are mixed with their document alone as the question"] += 1
         elif not question:
             found["rows without a question mark are left out"] += 1
-        if knowledge or (question and answer):
-            yield row
-    for what, count in found.items():
-        if tell:
-            log.warning("%s: %d %s", samples.name, count, what)
+        if knowledge:
+            yield _of_knowledge(row, auxiliary)
+        elif question and answer:
+            yield _of_skill(row)
+
+
+def _of_knowledge(row: Row, auxiliary: Collection[str] | None) -> Row:
+    """Return what mixing reads of a row; others may be anything."""
+    kept = {"domain": None} | {name: value for name, value in row.items() if name in _OF_KNOWLEDGE | _AUXILIARY}
+    if auxiliary is not None and "dataset_type" in kept:
+        kind = kept["dataset_type"]
+        if not (kept.keys() >= _AUXILIARY and isinstance(kind, str) and (kind == _BASE or kind in auxiliary)):
+            del kept["dataset_type"]
+    return kept
+
+
+def _of_skill(row: Row) -> Row:
+    if not _OVERWRITTEN.isdisjoint(row):
+        row = {name: value for name, value in row.items() if name not in _OVERWRITTEN}
+    if "metadata" in row:
+        row = row | {"metadata": training_row.metadata_text(row["metadata"])}
+    return row

@@ -192,6 +192,11 @@ def _metadata(value: Any, more: Row, told: Told) -> str:
     return json.dumps(fields | more)
 
 
+def metadata_text(value: Any) -> str:
+    """Return what a sample has as metadata as the text of an object, as rows of merged files have it."""
+    return _metadata(value, {}, Told())
+
+
 def _fields(value: Any, told: Told) -> tuple[Row, str | None]:
     """Return metadata as an object, and its text where it came as such."""
     match value:

@@ -198,7 +198,7 @@ def _fetch_checkpoint(store: Store, keys: list[CheckpointKey], target: Path) -> 
         except (ObjectNotFound, ObjectTooLarge):
             # A pod that was given up may have finished the leaf just now, and so removed what led there.
             continue
-        fault = said.first_fault(file, objects=False)
+        fault = said.first_fault(file)
         if fault is None:
             return True
         log.warning("leaving out checkpoint %s: %s", found.key, fault)

@@ -312,4 +312,5 @@ class Manifest(Versioned):
     training: tuple[TrainingRows, ...] = ()
     """The two training files, knowledge first."""
     warnings: tuple[str, ...] = ()
-    """What whoever trains with the result should know, in words: rows that are too long, a kind that another drowns."""
+    """What whoever trains with the result should know, in words: leaves of whose samples none can be mixed, rows that
+    are too long, a kind that another drowns."""

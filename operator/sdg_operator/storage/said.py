@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Final, Literal
 
 from sdg_operator.engine.contract import LeafResult, Progress
-from sdg_operator.storage.records import AnswerCounts, FileRef, LeafInput, LeafRecord, ShardProgress, Tokens
+from sdg_operator.storage import sample
+from sdg_operator.storage.records import AnswerCounts, FileRef, LeafInput, LeafKind, LeafRecord, ShardProgress, Tokens
 from sdg_operator.storage.workfolder import Untrusted
 
 CHECKPOINT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,120}\.jsonl")
 LOG_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}\.log")
-MAX_LINE_BYTES: Final = 32 * 2**20
+MAX_LINE_BYTES: Final = 2**20
+"""Bound on a sample: the mix's memory rests on it."""
+MAX_CHECKPOINT_LINE_BYTES: Final = 32 * 2**20
 _REASON_CHARACTERS: Final = 100
 _MESSAGE_CHARACTERS: Final = 2000
 _WAITING_CHARACTERS: Final = 300
@@ -80,30 +83,45 @@ def shard_progress(
     )
 
 
-def first_fault(path: Path, *, objects: bool = True) -> str | None:
-    """What is wrong with a file of samples: each line is a JSON object and ends with a newline.
+def first_fault(path: Path, kind: LeafKind | None = None) -> str | None:
+    """What is wrong with a file of samples of a leaf of that kind: each line is a JSON object that mixing can take.
 
-    Lines of a checkpoint may be any JSON (`objects` False): only its engine reads it.
+    Lines of a checkpoint (no `kind`) may be any JSON: only its engine reads it.
     """
-    number = 0
+    number, limit = 0, MAX_LINE_BYTES if kind else MAX_CHECKPOINT_LINE_BYTES
     with path.open("rb") as file:
-        while line := file.readline(MAX_LINE_BYTES):
+        while line := file.readline(limit):
             number += 1
-            if fault := _fault_in(line, objects):
+            if not line.endswith(b"\n"):
+                return f"line {number} {'is cut off' if len(line) < limit else f'has more than {limit} bytes'}"
+            if fault := _fault_in(line, kind):
                 return f"line {number} {fault}"
     return None if number else "it is empty"
 
 
-def _fault_in(line: bytes, objects: bool) -> str | None:
-    if not line.endswith(b"\n"):
-        return "is cut off" if len(line) < MAX_LINE_BYTES else f"has more than {MAX_LINE_BYTES} bytes"
+def _fault_in(line: bytes, kind: LeafKind | None) -> str | None:
     try:
-        row = json.loads(line.decode())
+        row = json.loads(line.decode(), parse_constant=_no_json if kind else None)
     except UnicodeDecodeError:
         return "is not UTF-8"
+    except _NoJson as found:
+        return f"is not JSON: it has {found}"
     except (ValueError, RecursionError):
         return "is not JSON"
-    return "is not a JSON object" if objects and not isinstance(row, dict) else None
+    if kind is None:
+        return None
+    if not isinstance(row, dict):
+        return "is not a JSON object"
+    fault = sample.fault(row, line, knowledge=kind == "knowledge")
+    return "has no 'domain'" if fault is None and kind == "knowledge" and "domain" not in row else fault
+
+
+class _NoJson(Exception):
+    """A word that Python's reader takes, and JSON does not know."""
+
+
+def _no_json(word: str) -> None:
+    raise _NoJson(word)
 
 
 def _tokens(tokens: Tokens) -> Tokens:

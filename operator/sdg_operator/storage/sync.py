@@ -172,7 +172,7 @@ class Sync:
             size, lines = self._copy(f"out/leaves/{leaf.id}/samples.jsonl", copy, _MAX_SAMPLES_BYTES)
         except FileNotFoundError:
             return "there is no samples.jsonl"
-        if fault := said.first_fault(copy):
+        if fault := said.first_fault(copy, leaf.kind):
             return f"samples.jsonl cannot be used: {fault}"
         key = self.layout.samples(leaf.id, self.attempt, self.pod)
         with copy.open("rb") as stream:
@@ -190,7 +190,7 @@ class Sync:
     def _upload_checkpoint(self, leaf: LeafInput, name: str) -> None:
         copy = self.spool / "checkpoint"
         self._copy(f"out/checkpoints/{leaf.id}/{name}", copy, _MAX_CHECKPOINT_BYTES)
-        if fault := said.first_fault(copy, objects=False):
+        if fault := said.first_fault(copy):
             raise Untrusted(fault)
         self.store.put_file(self.layout.checkpoints(leaf.id, self.attempt, self.pod) + name, copy)
         self.carried[leaf.id].add(name)

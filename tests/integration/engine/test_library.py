@@ -40,6 +40,10 @@ TOUCHED = [
     ("instructlab.sdg.datamixing", "uuid.uuid4"),
     ("instructlab.sdg.datamixing", "DataMixer.collect"),
     ("instructlab.sdg.datamixing", "Recipe.save_mixed_dataset"),
+    ("instructlab.sdg.datamixing", "load_dataset"),
+    ("instructlab.sdg.utils.pandas", "dataset_from_pandas_dataframe"),
+    ("datasets", "Dataset.map"),
+    ("datasets", "config.DEFAULT_MAX_BATCH_SIZE"),
     ("semchunk.semchunk", "_memoized_token_counters.clear"),
 ]
 
@@ -56,6 +60,8 @@ REPLACED = {
     ("instructlab.sdg.pipeline", "Pipeline._generate_single"): "133ff698bf5f50a4",
     ("instructlab.sdg.generate_data", "postprocess_taxonomy"): "2b5602ab3b4724e7",
     ("instructlab.sdg.datamixing", "Recipe._create_mixed_dataset"): "9ccbf05ecf740350",
+    ("instructlab.sdg.datamixing", "Recipe._load_ds"): "277f4cac756d4fce",
+    ("instructlab.sdg.datamixing", "_adjust_train_sample_size"): "6f0178677a7853cf",
     ("instructlab.sdg.datamixing", "_get_question_hack"): "ba25894e6a521ee1",
     ("instructlab.sdg.datamixing", "_get_response_hack"): "d593a089fe84ec1b",
 }
@@ -99,6 +105,13 @@ def test_a_block_that_ends_the_process_fails_its_batch_alone() -> None:
             library.run_batch(pipeline, shared, [{"a": 1}], lambda _done, _of: None)
     finally:
         del BlockRegistry.get_registry()["Exits"]
+
+
+def test_a_row_is_written_as_upstream_does_and_as_json() -> None:
+    from sdg_operator.engine import library  # noqa: PLC0415 - heavy
+
+    assert library.dump_row({"a": "é\u2028", "b": [1.5, None]}) == '{"a": "é\u2028", "b": [1.5, null]}\n'.encode()
+    assert library.dump_row({"a": float("nan"), "b": [float("-inf"), "NaN"]}) == b'{"a": null, "b": [null, "NaN"]}\n'
 
 
 @settings(derandomize=True)

@@ -135,6 +135,7 @@ def test_a_merged_run_keeps_the_pipeline_that_its_samples_were_made_with(tmp_pat
         row | {"dataset_type": kinds[i % 2], "raw_document": f"Raw {i}"}
         for i, row in enumerate(knowledge_rows(BIRD, 6))
     ]
+    rows.append(rows[0] | {"dataset_type": "one that this pipeline does not know"})
     merged = source(store, BIRD, SETTINGS, body(rows)).model_copy(update={"origin": "synthetic_data/other"})
     origins = {"synthetic_data/other": Origin(pipeline="llama")}
     plan(store, SETTINGS.model_copy(update={"pipeline": own}), [merged], origins=origins)
@@ -228,8 +229,9 @@ WRONG: dict[str, tuple[dict[str, Any], ExitCode, str]] = {
     "knowledge without documents": (
         {"contents": [(BIRD, [{"foreign": 1, "output": "a? b", "leaf_node_type": {}}])]},
         ExitCode.EMPTY_RESULT, "no training row"),
-    "rows of an engine that knows no domain": (
-        {"contents": [(BIRD, [{"document": "a", "output": "a? b"}])]}, ExitCode.INVALID_INPUT, "cannot be mixed"),
+    "samples of which none can be used": (
+        {"contents": [(AREA, [{"output": 1}])]}, ExitCode.EMPTY_RESULT,
+        "none of its samples can be mixed: 1 rows are left out: each has no text as 'output'"),
     "a training file that is none": (
         {"files": (MergeFile(key="k", kind="skills"),), "prepare": no_training_file},
         ExitCode.INVALID_INPUT, "k:2: a training row is an object with a list of messages"),
@@ -252,6 +254,88 @@ def test_what_cannot_be_mixed_is_refused_without_a_manifest(
     assert mixed.result.error is not None
     assert words in mixed.result.error.message
     assert not (mixed.bucket / LAYOUT.root / "manifest.json").exists()
+
+
+def test_text_that_looks_like_a_time_stays_text(tmp_path: Path) -> None:
+    """Arrow's reader takes a column with nothing else for times, of which upstream can write no JSON."""
+    skills = [row | {"output": f"When {i}?\n2024-01-0{i + 1}", "seed_response": "2020-02-02"}
+              for i, row in enumerate(skill_rows(AREA, 3))]  # fmt: skip
+    knowledge = [row | {"domain": "2024-01-01", "output": "When? 2024-01-01 10:00"} for row in knowledge_rows(BIRD, 2)]
+    mixed = Mixed(tmp_path, [(AREA, skills), (BIRD, knowledge)])
+    assert mixed.done.returncode == 0, mixed.done.stderr
+    rows = json_lines(mixed.file("skills_train_msgs.jsonl"))
+    assert {row["messages"][2]["content"] for row in rows[:30]} == {"2024-01-01", "2024-01-02", "2024-01-03"}
+    assert json.loads(rows[0]["metadata"])["seed_response"] == "2020-02-02"
+    assert json.loads(rows[30]["metadata"])["domain"] == "2024-01-01"
+
+
+ODD: dict[str, list[bytes]] = {
+    "numbers as question and answer": [b'{"question": 1, "response": 2}'],
+    "lists and objects as these": [b'{"question": ["a?"], "response": {"x": 1}}', b'{"output": ["a? b"]}'],
+    "half a character": [b'{"output": "x\\ud83d? a"}'],
+    "nested deeply": [b'{"output": "x? a", "d": ' + b"[" * 900 + b"]" * 900 + b"}"],
+    "no object": [b"[1]", b"1", b"not JSON"],
+    "no columns": [b'{"x": 1}'],
+}
+MIXABLE: list[bytes] = [
+    b'{"s": 1, "n": {"a": 1}, "id": 1, "messages": "x", "unmask": "f", "metadata": 3}',
+    b'{"s": "1", "n": [1], "id": "x", "messages": [], "unmask": true, "metadata": {"a": 1}}',
+    b'{"s": 123456789012345678901234567890, "n": null, "metadata": null}',
+    b'{"s": 18446744073709551615, "f": 1.5, "metadata": "text", "e": {}}',
+    b'{"s": 1e999, "f": 9007199254740993, "n": ' + b"[" * 30 + b"]" * 30 + b"}",
+]
+
+
+def test_odd_samples_cost_no_other_and_what_can_be_mixed_is(tmp_path: Path) -> None:
+    odd = b"\n".join(line for lines in ODD.values() for line in lines) + b"\n"
+    good = [b'{"output": "Odd %d? Yes.", ' % i + line[1:] for i, line in enumerate(MIXABLE)]
+    knowledge: list[dict[str, Any]] = [
+        {"document": ["a"], "domain": "d", "output": "a? b"},
+        {"document": "a", "output": "No domain? b"},
+    ]
+    bucket = tmp_path / "bucket"
+    store = FolderStore(bucket)
+    leaves = (AREA, skill_rows(AREA, 3)), (BIRD, knowledge)
+    sources = [source(store, leaf, SETTINGS, body(rows)) for leaf, rows in leaves]
+    bodies = {"only_odd": odd, "some_odd": odd + b"\n".join(good) + b"\n"}
+    sources += [
+        source(store, Leaf(f"compositional_skills/{name}", "freeform"), SETTINGS, each) for name, each in bodies.items()
+    ]
+    plan(store, SETTINGS, sources)
+    done = run_mix(bucket, tmp_path / "work")
+    assert done.returncode == 0, done.stderr
+    root = bucket / LAYOUT.root
+    manifest = Manifest.model_validate_json((root / "manifest.json").read_bytes())
+    assert (manifest.samples.knowledge, manifest.samples.skills) == (1, 30 + 30 + 2)
+    rows = json_lines((root / "skills_train_msgs.jsonl").read_bytes())
+    said = {row["messages"][1]["content"]: json.loads(row["metadata"]) for row in rows}
+    made = [said[f"Odd {i}?"] for i in range(len(good))]
+    assert [each["s"] for each in made] == [
+        "1",
+        "1",
+        "123456789012345678901234567890",
+        "18446744073709551615",
+        "Infinity",
+    ]
+    assert [each["n"] for each in made][:3] == ['{"a": 1}', "[1]", None]
+    assert [each.get("metadata") for each in made] == [3, None, None, "text", None]
+    assert made[1]["a"] == 1
+    assert [warning.split(": ")[:2] for warning in manifest.warnings] == [
+        ["leaf compositional_skills_only_odd", "none of its samples can be mixed"]
+    ]
+    assert "1 rows are left out: each has half a character" in done.stderr
+
+
+def test_rows_of_a_skill_with_other_columns_are_drawn_with_all_others(tmp_path: Path) -> None:
+    rows = skill_rows(AREA, 40)
+    rows[7]["note"] = "odd"
+    rows[8] = full_rows(AREA, 9)[8]
+    mixed = Mixed(tmp_path, [(AREA, rows)])
+    assert mixed.done.returncode == 0, mixed.done.stderr
+    assert mixed.manifest.samples.skills == 30
+    made = json_lines(mixed.file("skills_train_msgs.jsonl"))
+    assert {json.loads(row["metadata"])["note"] for row in made} <= {"odd", None}
+    assert all(row["messages"][1]["content"].endswith("?") for row in made)
 
 
 def test_sigterm_ends_the_mix_at_once_and_the_next_one_makes_all(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def main() -> None:
                 continue
             time.sleep(options.pause)
             rows = [
-                {"leaf": leaf["id"], "batch": batch, "row": row, "word": options.word} for row in range(options.rows)
+                {"leaf": leaf["id"], "batch": batch, "row": row, "output": options.word} for row in range(options.rows)
             ]
             text = "".join(json.dumps(row) + "\n" for row in rows)
             put(out / "checkpoints" / leaf["id"] / name, text)

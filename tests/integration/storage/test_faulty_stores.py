@@ -433,7 +433,7 @@ def test_a_run_goes_through_bursts(at: At, tmp_path: Path) -> None:
     for leaf in ("a", "b"):
         out = tmp_path / "out/leaves" / leaf
         out.mkdir(parents=True)
-        (out / "samples.jsonl").write_bytes(b"{}\n")
+        (out / "samples.jsonl").write_bytes(b'{"output": "a? b"}\n')
         (out / "leaf.json").write_bytes(LeafResult(leaf=leaf, input_digest=DIGEST, outcome="done", samples=1).to_json())
     take_up(store, LAYOUT, tmp_path, tmp_path, attempt=1, shard=0, pod="pod").flush(0.0, whole=True)
     look = look_at_ledger(store, LAYOUT, Memory(), 1, deciding=True)

@@ -177,7 +177,7 @@ def test_a_pod_that_is_killed_leaves_its_finished_batches_to_the_next_on_another
 
 
 def _work_of_size(pod: Containers, size: int) -> None:
-    row = b'{"text": "' + b"x" * 100_000 + b'"}\n'
+    row = b'{"output": "' + b"x" * 100_000 + b'"}\n'
     for path in ("leaves/a/samples.jsonl", "checkpoints/b/batch-000001.jsonl", "logs/engine.log"):
         file = pod.work / "out" / path
         file.parent.mkdir(parents=True)

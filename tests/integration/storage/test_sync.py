@@ -23,7 +23,7 @@ from sdg_operator.storage.sync import follow, take_up
 from sdg_operator.storage.workfolder import Untrusted
 from tests.integration.storage.ledgers import DIGEST, LAYOUT, start_run
 
-SAMPLES = b'{"question": "Why?"}\n{"question": "How?"}\n'
+SAMPLES = b'{"output": "Why? So."}\n{"output": "How? So."}\n'
 
 
 class Pod:
@@ -289,7 +289,7 @@ def test_a_writer_that_was_overtaken_changes_nothing_of_its_successor(
     before = {key: store.get_bytes(f"{LAYOUT.root}/{key}", 1000) for key in keys(store)}
     chosen = standing(inputs, leaf_records(store, LAYOUT)).chosen
     assert {leaf: record.attempt for leaf, record in chosen.items()} == {"a": 1, "b": 2}
-    first.finish_leaf("b", b'{"question": "late"}\n')
+    first.finish_leaf("b", b'{"output": "late"}\n')
     first.flush()
     after = {key: store.get_bytes(f"{LAYOUT.root}/{key}", 1000) for key in keys(store)}
     assert {key: after[key] for key in before} == before
@@ -333,11 +333,12 @@ def test_nothing_is_lost_when_the_store_is_away_between_the_last_sample_and_the_
     ("samples", "why"),
     [
         (b"", "it is empty"),
-        (b'{"a": 1}\nnot json\n', "line 2 is not JSON"),
-        (b'{"a": 1}\n{"b": 2', "line 2 is cut off"),
+        (SAMPLES + b"not json\n", "line 3 is not JSON"),
+        (SAMPLES + b'{"b": 2', "line 3 is cut off"),
+        (SAMPLES + b'{"question": 1, "response": 2}\n', "line 3 has no text as 'question'"),
         (None, "there is no samples.jsonl"),
     ],
-    ids=["empty", "no JSON", "cut off", "absent"],
+    ids=["empty", "no JSON", "cut off", "no text", "absent"],
 )
 def test_samples_that_cannot_be_mixed_fail_their_leaf_and_say_why(
     store: Store, make_pod: Callable[..., Pod], samples: bytes | None, why: str

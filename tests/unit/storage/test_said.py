@@ -79,31 +79,63 @@ def test_progress_names_only_leaves_of_the_shard_and_is_bounded() -> None:
     assert "\n" not in (waits.waiting or "")
 
 
-@pytest.mark.parametrize(
-    ("body", "fault"),
-    [
-        (b'{"a": 1}\n{"b": "\xe2\x80\xa8"}\n', None),
-        (b"", "it is empty"),
-        (b'{"a": 1}\n{"b"', "line 2 is cut off"),
-        (b'{"a": 1}\n{"b": 2}', "line 2 is cut off"),
-        (b"\n", "line 1 is not JSON"),
-        (b'{"a": 1}\n[1]\n', "line 2 is not a JSON object"),
-        (b'{"a": "\xff"}\n', "line 1 is not UTF-8"),
-        ('{"a": 1}\n'.encode("utf-16"), "line 1 is not UTF-8"),
-        (b"[" * 100_000 + b"\n", "line 1 is not JSON"),
-        (b'{"a": "' + b"x" * MAX_LINE_BYTES + b'"}\n', f"line 1 has more than {MAX_LINE_BYTES} bytes"),
-    ],
-    ids=["whole", "empty", "cut", "no end", "blank", "list", "bytes", "utf-16", "deep", "long"],
-)
-def test_a_file_of_samples_is_json_objects_line_by_line(body: bytes, fault: str | None, tmp_path: Path) -> None:
+Q = b'{"question": "a?", "response": "b"}\n'
+LONG = b"x" * MAX_LINE_BYTES
+FAULTS: dict[str, tuple[bytes, str | None]] = {
+    "whole": (Q + b'{"output": "\xe2\x80\xa8", "more": [{"a": 1e999}, 123456789012345678901234567890]}\n', None),
+    "null": (b'{"output": null}\n', None),
+    "whole character": (b'{"output": "\\ud83d\\ude00"}\n', None),
+    "as deep as may be": (b'{"output": "", "a": ' + b"[" * 32 + b"]" * 32 + b"}\n", None),
+    "empty": (b"", "it is empty"),
+    "cut": (Q + b'{"b"', "line 2 is cut off"),
+    "no end": (Q + b'{"b": 2}', "line 2 is cut off"),
+    "blank": (b"\n", "line 1 is not JSON"),
+    "list": (Q + b"[1]\n", "line 2 is not a JSON object"),
+    "bytes": (b'{"a": "\xff"}\n', "line 1 is not UTF-8"),
+    "utf-16": ('{"a": 1}\n'.encode("utf-16"), "line 1 is not UTF-8"),
+    "very deep": (b"[" * 100_000 + b"\n", "line 1 is not JSON"),
+    "long": (b'{"a": "' + LONG + b'"}\n', f"line 1 has more than {MAX_LINE_BYTES} bytes"),
+    "number": (b'{"question": 1, "response": "b"}\n', "line 1 has no text as 'question'"),
+    "object": (b'{"question": "a", "response": {"x": 1}}\n', "line 1 has no text as 'response'"),
+    "list as output": (Q + b'{"output": ["a? b"]}\n', "line 2 has no text as 'output'"),
+    "no answer": (b'{"question": "a?"}\n', "line 1 has neither 'output' nor 'question' with 'response'"),
+    "half a character": (b'{"output": "\\uD83d?"}\n', "line 1 has half a character"),
+    "half a character in a key": (b'{"output": "", "a": {"\\udc00": 1}}\n', "line 1 has half a character"),
+    "NaN": (b'{"output": "", "score": NaN}\n', "line 1 is not JSON: it has NaN"),
+    "infinity": (b'{"output": "", "score": -Infinity}\n', "line 1 is not JSON: it has -Infinity"),
+    "deep": (b'{"output": "", "a": ' + b"[" * 33 + b"]" * 33 + b"}\n", "line 1 has lists or objects more than 32 deep"),
+}
+
+
+@pytest.mark.parametrize(("body", "fault"), FAULTS.values(), ids=FAULTS)
+def test_a_file_of_samples_is_objects_that_can_be_mixed_line_by_line(
+    body: bytes, fault: str | None, tmp_path: Path
+) -> None:
     file = tmp_path / "samples.jsonl"
     file.write_bytes(body)
-    assert first_fault(file) == fault
+    assert first_fault(file, "freeform") == first_fault(file, "grounded") == fault
+
+
+@pytest.mark.parametrize(
+    ("columns", "fault"),
+    [
+        (b'"document": "d", "domain": "d"', None),
+        (b'"domain": "d"', "line 1 has no 'document'"),
+        (b'"document": "d"', "line 1 has no 'domain'"),
+        (b'"document": ["d"], "domain": "d"', "line 1 has no text as 'document'"),
+        (b'"document": "d", "domain": 1', "line 1 has no text as 'domain'"),
+    ],
+)
+def test_samples_of_knowledge_have_their_document_and_domain(columns: bytes, fault: str | None, tmp_path: Path) -> None:
+    file = tmp_path / "samples.jsonl"
+    file.write_bytes(b'{"output": "a? b", ' + columns + b"}\n")
+    assert first_fault(file, "knowledge") == fault
+    assert first_fault(file, "freeform") is None
 
 
 def test_a_checkpoint_may_hold_any_json(tmp_path: Path) -> None:
     file = tmp_path / "batch.jsonl"
-    file.write_bytes(b'[1, 2]\n"done"\n')
-    assert first_fault(file, objects=False) is None
+    file.write_bytes(b'[1, 2]\n"done"\nNaN\n"' + LONG + b'"\n')
+    assert first_fault(file) is None
     file.write_bytes(b'[1, 2]\n"do')
-    assert first_fault(file, objects=False) == "line 2 is cut off"
+    assert first_fault(file) == "line 2 is cut off"
