@@ -36,9 +36,12 @@ def test_good_samples_are_no_problem(tmp_path: Path) -> None:
         (json.dumps(GOOD).encode(), "line 1 is cut off"),
         (b"\xef\xbb\xbf" + json.dumps(GOOD).encode() + b"\n", "line 1 is not JSON"),
         (json.dumps(GOOD).encode() + b"\n\n", "line 2 is not JSON"),
-        (json.dumps(GOOD | {"a": float("nan")}).encode() + b"\n", "line 1 holds NaN"),
-        (json.dumps(GOOD | {"domain": 1}).encode() + b"\n", "no text in the column domain"),
-        (json.dumps({"document": "d", "domain": "d"}).encode() + b"\n", "neither question and response nor output"),
+        (json.dumps(GOOD | {"a": float("nan")}).encode() + b"\n", "line 1 is not JSON: it has NaN"),
+        (json.dumps(GOOD | {"domain": 1}).encode() + b"\n", "has no text as 'domain'"),
+        (
+            json.dumps({"document": "d", "domain": "d"}).encode() + b"\n",
+            "has neither 'output' nor 'question' with 'response'",
+        ),
         (b"[" * 100_000 + b"\n", "line 1 is not JSON"),
     ],
 )

@@ -3,13 +3,12 @@
 Its files are read as those of an engine that is not trusted: plain ones alone, and only so much of them.
 """
 
-import json
 import os
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 from pydantic import ValidationError
 
@@ -21,7 +20,6 @@ from sdg_operator.storage.said import CHECKPOINT_NAME, first_fault
 TOKEN = "conformance-token-6f1d"  # noqa: S105 - guards nothing
 MAX_FILE_BYTES: Final = 64 << 20
 """Far more than a trial can need."""
-_KNOWLEDGE_COLUMNS: Final = ("document", "domain")
 
 State = tuple[int, int, int]
 """Tells one content of a file from another: its inode, size and time."""
@@ -133,7 +131,7 @@ def read_files(work: Path, seen: Seen, given: Mapping[Path, bytes | None], kinds
         if content is not None:
             leaf = path.parent.name
             seen.samples[leaf] = content.count(b"\n")
-            if leaf in seen.leaves and (fault := _sample_fault(path, content, kinds.get(leaf))):
+            if leaf in seen.leaves and (fault := first_fault(path, kinds.get(leaf, "freeform"))):
                 seen.note("leaves", f"{leaf}/samples.jsonl: {fault}")
     for path in out.glob("checkpoints/*/*"):
         content = _plain(work, path, seen)
@@ -187,38 +185,10 @@ def _read_checkpoint(path: Path, content: bytes, seen: Seen) -> None:
     name = f"{path.parent.name}/{path.name}"
     if not CHECKPOINT_NAME.fullmatch(path.name):
         seen.note("checkpoints", f"{name} has a name that is not kept: letters, digits, - and _ before .jsonl")
-    elif fault := first_fault(path, objects=False):
+    elif fault := first_fault(path):
         seen.note("checkpoints", f"{name}: {fault}")
     else:
         seen.checkpoints[name] = content
-
-
-def _sample_fault(path: Path, content: bytes, kind: LeafKind | None) -> str | None:
-    """What is wrong with samples: for a cluster's sync, or for the mix that reads them."""
-    if fault := first_fault(path):
-        return fault
-    for number, line in enumerate(content.split(b"\n")[:-1], 1):
-        if fault := _column_fault(line, kind):
-            return f"line {number} {fault}"
-    return None
-
-
-def _column_fault(line: bytes, kind: LeafKind | None) -> str | None:
-    try:
-        row = json.loads(line, parse_constant=_refuse)
-    except ValueError:
-        return "holds NaN or infinity, which is not JSON"
-    texts = {name for name, value in row.items() if isinstance(value, str)}
-    needed = set(_KNOWLEDGE_COLUMNS if kind == "knowledge" else ())
-    if not needed <= texts:
-        return f"has no text in the column {min(needed - texts)}"
-    if "output" not in texts and not {"question", "response"} <= texts:
-        return "has neither question and response nor output"
-    return None
-
-
-def _refuse(name: str) -> NoReturn:
-    raise ValueError(name)
 
 
 def _plain(work: Path, path: Path, seen: Seen) -> bytes | None:
