@@ -118,6 +118,8 @@ def _conformance(options: argparse.Namespace) -> int:
         print(f"{'holds' if verdict.holds else 'BREAKS':7} {verdict.clause:12} {verdict.text}")
         for problem in verdict.problems:
             print(f"{'':20} - {problem}")
+        for remark in verdict.remarks:
+            print(f"{'':20} (told only: {remark})")
         broken += not verdict.holds
     return 1 if broken else 0
 

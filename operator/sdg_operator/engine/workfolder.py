@@ -47,11 +47,10 @@ def _open_plain(path: Path) -> BinaryIO:
         raise
     except OSError as error:
         raise NotPlain(f"{path.name} cannot be opened as a plain file: {error.strerror}") from error
-    file = os.fdopen(descriptor, "rb")
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        file.close()
+        os.close(descriptor)
         raise NotPlain(f"{path.name} is no regular file")
-    return file
+    return os.fdopen(descriptor, "rb")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ pytestmark = [
 ]
 
 SHELL = ("sh", str(Path(__file__).parent / "foreign" / "engine.sh"))
+PYTHON = (sys.executable, str(Path(__file__).parent / "foreign" / "engine.py"))
 
 
 def broken(engine: Engine, *clauses: str) -> dict[str, tuple[str, ...]]:
@@ -54,6 +55,51 @@ def test_another_way_to_break_a_clause_is_found_out(breaks: str, clause: str, wo
     found = broken(CommandEngine((*SHELL, breaks), limit=60), clause)
     assert set(found) == {clause}
     assert words in found[clause][0]
+
+
+@pytest.mark.parametrize("way", ["", "alone", "few", "no-checkpoints"])
+def test_a_strange_way_to_keep_the_contract_is_no_breach(way: str) -> None:
+    assert broken(CommandEngine((*PYTHON, way), limit=60)) == {}
+
+
+@pytest.mark.parametrize(
+    ("breaks", "clause", "words"),
+    [
+        ("fifo-leaf", "files", "leaf.json is no regular file"),
+        ("fifo-checkpoint", "files", "a.jsonl is no regular file"),
+        ("folder", "files", "samples.jsonl is no regular file"),
+        ("deep", "checkpoints", "line 1 is not JSON"),
+        ("cut", "leaves", "is cut off"),
+        ("blank", "leaves", "is not JSON"),
+        ("bom", "leaves", "line 1 is not JSON"),
+        ("columns", "leaves", "has neither 'output' nor 'question' with 'response'"),
+        ("nan", "leaves", "it has NaN"),
+        ("hard-link", "files", "has another name elsewhere"),
+        ("name", "checkpoints", "b.0 has a name that is not kept"),
+        ("cut-checkpoint", "checkpoints", "is cut off"),
+        ("all-failed", "result", "not with 10 or 21"),
+        ("leaf-first", "leaves", "leaf.json was there before samples.jsonl"),
+        ("halves", "leaves", "leaf.json was read when it was not whole"),
+        ("no-result", "stop", "there is no result.json"),
+        ("asks-on", "refused", "times, though it was refused from the first"),
+        ("token-name", "secrets", "in a file's name"),
+        ("token-cache", "secrets", "is in tmp/cache"),
+        ("session", "secrets", "among a process's arguments"),
+        ("outlives", "result", "its processes went on: sleep 600"),
+        ("beside", "files", "wrote outside/stray outside its work folder"),
+        ("link", "files", "link is no plain file"),
+        ("input", "files", "in/leaves/trial_freeform/qna.yaml was changed"),
+    ],
+)
+def test_a_breach_that_is_easily_missed_is_found_out(breaks: str, clause: str, words: str) -> None:
+    found = broken(CommandEngine((*PYTHON, breaks), limit=60), clause)
+    assert set(found) == {clause}
+    assert any(words in problem for problem in found[clause]), found
+
+
+def test_an_engine_without_checkpoints_is_told_of_it() -> None:
+    (verdict,) = check(CommandEngine((*PYTHON, "no-checkpoints"), limit=60), ["resume"])
+    assert "no checkpoint was there when it was killed" in verdict.remarks[0]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root starts an engine as a user of its own")

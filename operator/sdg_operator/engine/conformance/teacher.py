@@ -27,8 +27,12 @@ class ConformanceTeacher(ThreadingHTTPServer):
         """Go away once so many requests were answered."""
         self.lock = threading.Lock()
         self.asked = 0
+        self.requests = 0
         self.in_flight = 0
         self.most_in_flight = 0
+        """Choices of several requests: a single one with more than the bound may go alone."""
+        self.answered: list[str] = []
+        """Prompts, in the order of their answers."""
         self.wrong_tokens = 0
 
     @property
@@ -43,14 +47,17 @@ class ConformanceTeacher(ThreadingHTTPServer):
     def asking(self, choices: int) -> Iterator[None]:
         with self.lock:
             self.asked += 1
+            self.requests += 1
             self.in_flight += choices
-            self.most_in_flight = max(self.most_in_flight, self.in_flight)
+            if self.requests > 1:
+                self.most_in_flight = max(self.most_in_flight, self.in_flight)
             if self.away_after is not None and self.asked > self.away_after:
                 self.mode = "away"
         try:
             yield
         finally:
             with self.lock:
+                self.requests -= 1
                 self.in_flight -= choices
 
     @contextmanager
@@ -81,18 +88,23 @@ class _Handler(BaseHTTPRequestHandler):
         prompts = prompt if isinstance(prompt, list) and "messages" not in body else [prompt]
         choices = int(body.get("n") or 1)
         teacher = self.server
+        status: int = 401
+        answer: dict[str, Any] = {"error": {"message": "no such token"}}
         with teacher.asking(choices * len(prompts)):
             if self.headers.get("Authorization") != f"Bearer {teacher.token}":
                 teacher.wrong_tokens += 1
-                self._send(401, {"error": {"message": "no such token"}})
-            elif teacher.mode == "refuses":
-                self._send(401, {"error": {"message": "no such token"}})
             elif teacher.mode == "away":
                 self.close_connection = True
-            else:
+                return
+            elif teacher.mode == "answers":
                 time.sleep(teacher.delay)
                 texts = [_text(each, choice) for each in prompts for choice in range(choices)]
-                self._send(200, {"choices": [_choice(self.path, i, text) for i, text in enumerate(texts)]})
+                status, answer = 200, {"choices": [_choice(self.path, i, text) for i, text in enumerate(texts)]}
+        # Not before it counts as answered: the next request may be here as soon as the engine reads this.
+        self._send(status, answer)
+        if status == 200:
+            with teacher.lock:
+                teacher.answered += [json.dumps(each) for each in prompts]
 
     def _send(self, status: int, body: Any) -> None:
         content = json.dumps(body).encode()

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -15,16 +14,16 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from sdg_operator.engine import contract
-from sdg_operator.engine.conformance.evidence import TOKEN, Seen, look_at_checkpoints, look_at_progress, read_files
-from sdg_operator.engine.conformance.network import arguments, connections, members
+from sdg_operator.engine.conformance.evidence import TOKEN, Seen, Watch, files_below, look_for_token, read_files
+from sdg_operator.engine.conformance.network import Family, arguments, connections
 from sdg_operator.engine.conformance.teacher import ConformanceTeacher
 from sdg_operator.engine.contract import EngineLeaf, EngineSettings
 from sdg_operator.storage.records import LeafKind, SampleSettings
 
 PATIENCE_SECONDS = 2
 MAX_CONCURRENCY = 8
-SIGNAL_AFTER = 8
-"""Requests after which a trial sends its signal: about half of them."""
+_LEAVE_SECONDS = 3
+"""Given to processes of an engine to end after it."""
 _LOOK_SECONDS = 0.02
 EVERYBODYS = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - looked at, not written to
 
@@ -162,31 +161,33 @@ def trial(
     teacher: ConformanceTeacher,
     change: Callable[[Path], None] = lambda _work: None,
     send: signal.Signals | None = None,
-    keep: Path | None = None,
+    after: int = 1,
 ) -> Seen:
-    """Run an engine once; `send` a signal once it has asked so often; `keep` a copy of its work folder."""
+    """Run an engine once; `send` a signal once it has asked so often."""
     seen = Seen()
     strays = stray_files(engine.host_user)
     with teacher.running(), folders() as (work, outside):
         change(work)
-        token = outside.parent / "token"
+        root = outside.parent
+        token, output = root / "token", root / "output"
         token.write_text(TOKEN)
         for path in (work, outside, *work.rglob("*"), *outside.rglob("*")):
             path.chmod(0o777 if path.is_dir() else 0o666)
-        output = outside.parent / "output"
+        given = files_below(work / "in")
+        ours = {root, token, output, work, outside, *outside.iterdir()}
         with output.open("wb") as sink:
+            family = Family(engine.host_user)
             started = engine.start(work, outside, token, _environment(work, teacher.url, token), sink)
-            _watch(started, teacher, work, seen, limit=engine.limit, send=send)
+            _watch(started, family, teacher, work, seen, limit=engine.limit, send=send, after=after)
         seen.output = output.read_bytes().decode(errors="replace")
         seen.asked, seen.most_in_flight = teacher.asked, teacher.most_in_flight
-        seen.wrong_tokens = teacher.wrong_tokens
-        for written in sorted(path for path in outside.rglob("*") if path.parent != outside):
-            seen.note("files", f"wrote {written.relative_to(outside)} outside its work folder")
+        seen.wrong_tokens, seen.answered = teacher.wrong_tokens, list(teacher.answered)
+        for written in sorted({*root.iterdir(), *outside.rglob("*")} - ours):
+            seen.note("files", f"wrote {written.relative_to(root)} outside its work folder")
         for stray in sorted(stray_files(engine.host_user) - strays):
             seen.note("files", f"wrote {stray} outside its work folder")
-        read_files(work, seen)
-        if keep is not None:
-            shutil.copytree(work, keep)
+        look_for_token(outside, seen)
+        read_files(work, seen, given, {leaf.id: leaf.kind for leaf in leaves()})
     return seen
 
 
@@ -212,39 +213,58 @@ def _environment(work: Path, url: str, token: Path) -> dict[str, str]:
 
 def _watch(
     started: Started,
+    family: Family,
     teacher: ConformanceTeacher,
     work: Path,
     seen: Seen,
     *,
     limit: float,
     send: signal.Signals | None,
+    after: int,
 ) -> None:
     process = started.process
     since = time.monotonic()
     sent = False
-    checkpoints: dict[Path, tuple[int, int, int]] = {}
-    sequence = 0
+    watch = Watch(work, seen)
     while process.poll() is None:
         if time.monotonic() - since > limit:
             started.send(signal.SIGKILL)
             process.wait()
             seen.seconds_to_end = limit
+            _end_the_rest(family)
             return
-        if send is not None and not sent and teacher.asked >= SIGNAL_AFTER:
+        if send is not None and not sent and teacher.asked >= after:
             started.send(send)
             sent, since = True, time.monotonic()
-        sequence = look_at_progress(work, sequence, seen)
-        look_at_checkpoints(work, checkpoints, seen)
-        session = started.session()
-        if session is not None:
-            _look_at_processes(session, teacher.port, seen)
+        watch.look()
+        _look_at_processes(family.look(started.session()), teacher.port, seen)
         time.sleep(_LOOK_SECONDS)
     seen.code = process.returncode
     seen.seconds_to_end = time.monotonic() - since
+    if not (sent and send is signal.SIGKILL):
+        _wait_for_the_rest(family, seen)
+    _end_the_rest(family)
+    watch.end()
 
 
-def _look_at_processes(session: int, teacher_port: int, seen: Seen) -> None:
-    pids = members(session)
+def _wait_for_the_rest(family: Family, seen: Seen) -> None:
+    until = time.monotonic() + _LEAVE_SECONDS
+    while left := family.look(None):
+        if time.monotonic() > until:
+            words = [words.replace(b"\0", b" ").decode(errors="replace").strip()[:80] for words in arguments(left)]
+            seen.note("result", f"it ended, and its processes went on: {'; '.join(words).replace(TOKEN, 'TOKEN')}")
+            return
+        time.sleep(_LOOK_SECONDS)
+
+
+def _end_the_rest(family: Family) -> None:
+    """A node ends all processes of a container; here those that we know are its own."""
+    for pid in family.look(None):
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _look_at_processes(pids: list[int], teacher_port: int, seen: Seen) -> None:
     if any(TOKEN.encode() in words for words in arguments(pids)):
         seen.note("secrets", "the teacher's token is among a process's arguments")
     for address in connections(pids):

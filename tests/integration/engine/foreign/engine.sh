@@ -33,7 +33,13 @@ case $breaks in
   arguments) sh -c 'sleep 0.5; :' "$(cat "$SDG_TEACHER_TOKEN_FILE")" ;;
   network) curl -s -m 1 "http://127.0.0.1:$2/" ;;
   secrets) mkdir -p "$out/logs" && cat "$SDG_TEACHER_TOKEN_FILE" >"$out/logs/engine.log" ;;
-  bound) choices=9 ;;
+  bound)
+    for i in 1 2 3 4 5; do
+      printf 'Authorization: Bearer %s' "$(cat "$SDG_TEACHER_TOKEN_FILE")" | curl -s -o "$work/$i" -H @- \
+        -d '{"model": "teacher", "prompt": "a", "n": 8}' "$SDG_TEACHER_URL/completions" &
+    done
+    wait ;;
+  alone) choices=12 ;;
   resume) [ -d "$work/in/checkpoints" ] && end 40 ;;
 esac
 ids=$(sed -n 's/^ *"id": "\(.*\)",$/\1/p' "$work/in/settings.json")
@@ -47,7 +53,7 @@ for id in $ids; do
     : >"$kept"
     for i in 1 2 3 4 5; do
       ask "$id $i"
-      grep -o '"text": "[^"]*"' "$work/answer" | sed 's/.*/{&}/' >>"$kept"
+      grep -o '"text": "[^"]*"' "$work/answer" | sed 's/"text"\(.*\)/{"document": "d", "domain": "d", "output"\1}/' >>"$kept"
       [ "$breaks" = checkpoints ] && mkdir -p "$out/checkpoints/$id" && cat "$kept" >>"$out/checkpoints/$id/all.jsonl"
     done
     put "$out/checkpoints/$id/all.jsonl" <"$kept"
