@@ -16,9 +16,14 @@ if TYPE_CHECKING:
 _RUN_EPILOG = """\
 OUT/result then holds knowledge_train_msgs.jsonl, skills_train_msgs.jsonl, artifacts/ (the samples of each leaf), logs/
 and manifest.json. Give the same command again to go on with a run that was stopped, and to try failed leaves again.
+With other inputs OUT/result is made anew: its manifest and training files go first, samples of other leaves last.
+
+OUT/.sdg-work is for the work, and is deleted in the end; OUT/.sdg-lock keeps a second run out. A folder OUT/result or
+OUT/.sdg-work that sdg did not make is refused.
 
 exit codes: 0 all is made, 1 the taxonomy or some of its leaves cannot be used, 2 wrong usage, 10 and more: those of the
-engine contract (20 the teacher refused, 21 its answers are of no use, 30 it was away for too long, 31 stopped)
+engine contract (20 the teacher refused, 21 its answers are of no use, 30 it was away for too long, 31 stopped); 130
+stopped before the engine was started
 """
 
 
@@ -54,7 +59,7 @@ def _add_run(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     run.add_argument("path", type=Path, metavar="PATH", help="folder or TAR.gz of the taxonomy")
-    run.add_argument("out", type=Path, metavar="OUT", help="folder for the result; made if it is not there")
+    run.add_argument("out", type=_folder, metavar="OUT", help="folder for the result; made if it is not there")
     teacher = run.add_argument_group("teacher")
     teacher.add_argument("--teacher", required=True, metavar="URL", help="an OpenAI-compatible server, with its /v1")
     teacher.add_argument("--model", required=True, help="the model to ask for")
@@ -78,8 +83,17 @@ def _add_run(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     run.set_defaults(run=_run)
 
 
+def _folder(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty; use . for the folder that you are in")
+    return Path(text)
+
+
 def _positive(text: str) -> int:
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from error
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return number

@@ -1,6 +1,7 @@
 """Finds the command that was asked for; each lives in a module of its own and imports what it needs when it runs."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -31,8 +32,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = build_parser().parse_args(arguments)
     try:
         code: int = parsed.run(parsed)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except KeyboardInterrupt:
+        print("sdg: stopped", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is written once more at the end
+        print("sdg: nobody reads what is said (standard output was closed)", file=sys.stderr)
+        return 2
     return code
 
 

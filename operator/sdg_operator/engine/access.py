@@ -35,7 +35,7 @@ class TeacherAccess:
             url = URL(text)
         except ValueError:
             url = URL()
-        if url.scheme not in {"http", "https"} or not url.host or url.user or url.query_string:
+        if url.scheme not in {"http", "https"} or not _is_host(url.host) or url.user or url.query_string:
             raise invalid_settings(
                 f"{contract.TEACHER_URL_ENV} must be http(s)://host[:port]/path, for example https://host/v1"
             )
@@ -56,13 +56,21 @@ class TeacherAccess:
     def bases(self) -> tuple[URL, ...]:
         """The base addresses that may be meant, the likeliest first: people leave ``/v1`` out, double it, or give the
         address of the requests themselves."""
-        parts = [part for part in self.url.path.split("/") if part]
+        parts = [part for part in self.url.raw_path.split("/") if part]
         for end in (["chat", "completions"], ["completions"]):
             if parts[-len(end) :] == end:
                 parts = parts[: -len(end)]
                 break
         other = parts[:-1] if parts[-1:] == ["v1"] else [*parts, "v1"]
-        return tuple(self.url.with_path("/" + "/".join(each)) for each in (parts, other))
+        return tuple(self.url.with_path("/" + "/".join(each), encoded=True) for each in (parts, other))
+
+
+def _is_host(host: str | None) -> bool:
+    """Whether a host can be looked up at all: Python's own look-up ends in a traceback for some."""
+    try:
+        return bool(host and host.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def invalid_settings(message: str) -> EngineFailure:

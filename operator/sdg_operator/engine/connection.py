@@ -1,6 +1,7 @@
 """One exchange with the teacher over HTTP: what goes out, and what an answer, a refusal or a failure means."""
 
 import ssl
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -9,10 +10,12 @@ import aiohttp
 from yarl import URL
 
 from sdg_operator.engine.access import invalid_settings
-from sdg_operator.engine.trouble import Trouble, refusal, without
+from sdg_operator.engine.trouble import Kind, Trouble, refusal, without
 from sdg_operator.engine.wire import PATHS, Answer, Prompt, parse, served_models
 
 _CONNECT_SECONDS: Final = 15
+_LONG_SECONDS: Final = 20
+"""A connection that is lost before that is not lost because the answer took too long."""
 _LISTING_SECONDS: Final = 10
 _MAX_ANSWER_BYTES: Final = 64 << 20
 
@@ -66,16 +69,20 @@ class Connection:
         """
         token = self.token()
         limit = aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_SECONDS)
+        began = time.monotonic()
         try:
             async with self._session.post(
                 base / PATHS[prompt.api], json=body, headers=_headers(token), allow_redirects=False, timeout=limit
             ) as response:
                 content = await _bounded(response.content)
                 if response.status == 200:
-                    return parse(prompt, content, body["n"], token)
+                    return parse(prompt, content, int(body.get("n") or 1), token)
                 raise refusal(response.status, response.headers, content, token)
-        except (aiohttp.ClientError, OSError) as error:
-            raise _trouble(error, seconds, token) from error
+        except (aiohttp.ClientError, OSError, UnicodeError) as error:
+            trouble = _trouble(error, seconds, token)
+            if trouble.kind == "cut" and time.monotonic() - began < _LONG_SECONDS:
+                trouble.kind = "away"  # a server that ends, and not a gateway that has waited for long enough
+            raise trouble from error
 
     async def served(self, base: URL) -> tuple[str, ...]:
         """Return the names of some models that are served; none where that cannot be found out."""
@@ -97,18 +104,22 @@ def _headers(token: str | None) -> dict[str, str]:
 
 def _trouble(error: Exception, seconds: float, token: str | None) -> Trouble:
     """Say what a failure means. The order matters: some of these are kinds of others."""
+    kind: Kind = "away"
+    message = f"{type(error).__name__}: {error}"
     match error:
         case aiohttp.ConnectionTimeoutError():
-            return Trouble("away", f"no connection within {_CONNECT_SECONDS} s")
+            message = f"no connection within {_CONNECT_SECONDS} s"
         case TimeoutError():
-            return Trouble("silent", f"no answer within {seconds:.0f} s")
+            kind, message = "silent", f"no answer within {seconds:.0f} s"
         case aiohttp.ClientConnectorCertificateError():
             why = getattr(error.certificate_error, "verify_message", "") or "its name does not match"
+            kind = "refused"
             message = f"the teacher's certificate is not trusted ({why}); its authority belongs into ca.crt"
-            return Trouble("refused", message, token=token)
         case aiohttp.ClientHttpProxyError():
+            kind = "refused" if error.status in {403, 407} else "away"
             message = f"the proxy says HTTP {error.status}"
-            return Trouble("refused" if error.status in {403, 407} else "away", message, token=token)
+        case aiohttp.ClientConnectorSSLError():
+            kind, message = "refused", "the address says https, and what is there does not speak TLS"
         case aiohttp.ClientConnectorError():
             pass
         case (
@@ -117,8 +128,9 @@ def _trouble(error: Exception, seconds: float, token: str | None) -> Trouble:
             | aiohttp.ClientOSError()
             | ConnectionError()
         ):
-            return Trouble("cut", f"the connection was lost before the answer was whole ({type(error).__name__})")
-    return Trouble("away", without(token, f"{type(error).__name__}: {error}"))
+            kind = "cut"
+            message = f"the connection was lost before the answer was whole ({type(error).__name__})"
+    return Trouble(kind, without(token, message), token=token)
 
 
 async def _bounded(stream: aiohttp.StreamReader) -> bytes:

@@ -112,7 +112,7 @@ class Generation:
             return False
         self.results[leaf.id] = result
         self._yielding = self._yielding or result.samples > 0
-        self._board.leaf_done(leaf.id, result.samples, result.tokens)
+        self._board.leaf_done(leaf.id, result.samples, result.tokens, result.answers)
         return True
 
     def _readable(self, leaf: EngineLeaf) -> bool:
@@ -172,7 +172,7 @@ class Generation:
             found = checkpoints.find(self._work, leaf.id, leaf.input_digest, batch, making.batches)
             if found is not None:
                 self._take(making, found[0])
-                self._board.batch_done(leaf.id, batch, found[0].samples, found[0].tokens)
+                self._board.batch_done(leaf.id, batch, found[0].samples, found[0].tokens, found[0].answers)
 
     def _take(self, making: _Leaf, header: BatchHeader) -> None:
         making.left.discard(header.batch)
@@ -221,8 +221,9 @@ class Generation:
         rows = making.rows[batch * size : (batch + 1) * size]
         try:
             made = library.run_batch(self._pipelines[leaf.kind], shared, rows, meter.passed)
-        except BlockError as error:
-            raise LeafFailure("PipelineFailed", str(error)) from error
+        except (BlockError, LeafFailure) as error:
+            self._spend(making, meter)
+            raise error if isinstance(error, LeafFailure) else LeafFailure("PipelineFailed", str(error)) from error
         lines = self._lines(made, client)
         self._show(making, client.dropped)
         header = BatchHeader(
@@ -236,7 +237,7 @@ class Generation:
             answers=meter.answers,
         )
         checkpoints.write(self._work, header, lines)
-        self._board.batch_done(leaf.id, batch, len(lines), meter.tokens)
+        self._board.batch_done(leaf.id, batch, len(lines), meter.tokens, meter.answers)
         with self._lock:
             self._take(making, header)
             if making.over:
@@ -248,6 +249,16 @@ class Generation:
             making.over = True
         self._finish(making)
 
+    def _spend(self, making: _Leaf, meter: BatchMeter) -> None:
+        """Count what a batch has cost that gives nothing."""
+        with self._lock:
+            making.given_up += meter.given_up
+            making.answers = making.answers.plus(meter.answers)
+            making.tokens = Tokens(
+                prompt=making.tokens.prompt + meter.prompt_tokens,
+                completion=making.tokens.completion + meter.completion_tokens,
+            )
+
     def _lines(self, made: Sequence[Row], client: BatchClient) -> list[bytes]:
         """Return the rows that are samples, as lines: with a question and an answer, in whatever script."""
         lines = []
@@ -256,6 +267,8 @@ class Generation:
                 client.unparsed(str(row.get("output") or row.get("response") or ""))
             elif len(line := library.dump_row(row)) <= MAX_LINE_BYTES:
                 lines.append(line)
+            else:
+                client.unparsed("a sample that is too long")
         return lines
 
     def _show(self, making: _Leaf, dropped: Sequence[str]) -> None:

@@ -3,14 +3,15 @@
 It needs the environment of `contract` and nothing else: no Kubernetes, no bucket, no network but the teacher.
 """
 
+import errno
 import logging
 import os
+import shutil
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
-from functools import reduce
 from pathlib import Path
 
 from sdg_operator.engine import contract, environment, logs
@@ -19,7 +20,6 @@ from sdg_operator.engine.contract import EngineResult, EngineSettings, ExitCode
 from sdg_operator.engine.failure import EngineFailure, one_line
 from sdg_operator.engine.termination import write_termination_message
 from sdg_operator.engine.workfolder import WorkFolder
-from sdg_operator.storage.records import AnswerCounts
 
 log = logging.getLogger("sdg_operator.engine")
 
@@ -54,6 +54,8 @@ def _nothing_made(failure: EngineFailure) -> EngineResult:
 
 
 def _defect(error: BaseException) -> EngineFailure:
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        return EngineFailure(ExitCode.INTERNAL, "WorkFolderFull", f"the work folder is full: {error.strerror}")
     log.error("a defect", exc_info=error)
     return EngineFailure(ExitCode.INTERNAL, "Internal", f"{type(error).__name__}: {error}")
 
@@ -104,7 +106,7 @@ def _generate(work: WorkFolder, settings: EngineSettings, told_to_stop: threadin
         leaves_failed=len(failed),
         samples=sum(each.samples for each in results),
         tokens=board.tokens,
-        answers=reduce(AnswerCounts.plus, (each.answers for each in results), AnswerCounts()),
+        answers=board.answers,
         error=failure.error if failure else None,
     )
 
@@ -114,7 +116,11 @@ def _end(work: WorkFolder, result: EngineResult, told_to_stop: threading.Event) 
         log.error("%s: %s", result.error.reason, result.error.message)
     log.info("%d leaves done, %d failed, %d samples", result.leaves_done, result.leaves_failed, result.samples)
     write_termination_message(result)
-    work.write_result(result)
+    try:
+        work.write_result(result)
+    except OSError:  # no room left: what was put aside is of no more use
+        shutil.rmtree(work.scratch, ignore_errors=True)
+        work.write_result(result)
     code = ExitCode(result.exit_code)
     if code is not ExitCode.INTERRUPTED:
         _wait_for_ack(work.sync, told_to_stop)

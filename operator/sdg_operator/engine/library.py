@@ -55,7 +55,7 @@ from instructlab.sdg.utils.pandas import dataset_from_pandas_dataframe
 from jinja2 import StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 
-from sdg_operator.engine import estimate, pdf, questions
+from sdg_operator.engine import estimate, pdf, questions, thinking
 from sdg_operator.engine.contract import ExitCode
 from sdg_operator.engine.failure import EngineFailure, LeafFailure
 from sdg_operator.engine.leaves import Seed
@@ -282,7 +282,13 @@ def _answered(block: LLMBlock, dataset: Dataset) -> Dataset:
     client.reading = Reading(_marks(block), lambda text: _whole_of(block, text))
     parse = block._parse
 
+    bound = max(_LONGEST_ANSWER, _LETTERS_A_TOKEN * int(block.gen_kwargs.get("max_tokens") or 0))
+    bounded = block.parser_name == "custom" or any(start or end for start, end in _tags(block))
+
     def listened(text: str) -> dict[str, list[str | None]]:
+        if bounded and len(text) > bound:
+            client.unparsed(text)
+            return {name: [] for name in block.output_cols}
         found: dict[str, list[str | None]] = parse(text)
         if not any(value for values in found.values() for value in values):
             client.unparsed(text)
@@ -297,13 +303,22 @@ def _answered(block: LLMBlock, dataset: Dataset) -> Dataset:
     return Dataset.from_list([row for row, keep in zip(made, answered, strict=True) if keep])
 
 
+_LONGEST_ANSWER: Final = 64 << 10
+_LETTERS_A_TOKEN: Final = 16
+"""Upstream looks for tags in a time that grows with the square of an answer, and nothing stops it meanwhile: an answer
+of many more letters than its tokens can have is not looked at."""
+
+
 def _tags(block: LLMBlock) -> list[tuple[str, str]]:
     config = block.block_config
     return list(zip(config.get("start_tags", []), config.get("end_tags", []), strict=False))
 
 
 def _marks(block: LLMBlock) -> frozenset[str]:
-    return frozenset(mark.strip().lower() for tags in _tags(block) for mark in tags)
+    """Return the marks by which a block reads its answers, its own and those of thinking that its pattern names."""
+    pattern = (block.parsing_pattern or "").replace("\\", "").lower()
+    tags = {mark.strip().lower() for tags in _tags(block) for mark in tags}
+    return frozenset(tags | {mark for mark in thinking.MARKS if mark in pattern})
 
 
 def _whole_of(block: LLMBlock, text: str) -> str:

@@ -1,10 +1,12 @@
 """How far the run is: counted by batches and by answers within them, told once a second."""
 
+import contextlib
 import logging
 import sys
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import reduce
 
 from sdg_operator.engine.contract import EngineLeaf, Progress, status_text
 from sdg_operator.engine.workfolder import WorkFolder
@@ -84,6 +86,7 @@ class ProgressBoard:
         self._lock = threading.Lock()
         self._leaves = {leaf.id: _LeafCount(leaf.path, leaf.expected_samples) for leaf in leaves}
         self._tokens = Tokens()
+        self._answers = AnswerCounts()
         self._latest: str | None = None
         self._sequence = 0
         self._began: tuple[float, int] | None = None
@@ -103,24 +106,29 @@ class ProgressBoard:
             meter = self._leaves[leaf].running[batch] = BatchMeter()
             return meter
 
-    def batch_done(self, leaf: str, batch: int, samples: int, tokens: Tokens) -> None:
+    def batch_done(self, leaf: str, batch: int, samples: int, tokens: Tokens, answers: AnswerCounts) -> None:
         with self._lock:
             count = self._leaves[leaf]
             count.running.pop(batch, None)
             count.samples += samples
-            self._spend(tokens)
+            self._spend(tokens, answers)
             self._latest = leaf
 
-    def leaf_done(self, leaf: str, samples: int, tokens: Tokens | None = None) -> None:
-        """A leaf has its result; `tokens` are those that no batch of this run has counted."""
+    def leaf_done(
+        self, leaf: str, samples: int, tokens: Tokens | None = None, answers: AnswerCounts | None = None
+    ) -> None:
+        """A leaf has its result; `tokens` and `answers` are those that no batch of this run has counted."""
         with self._lock:
             count = self._leaves[leaf]
+            for meter in count.running.values():  # of a leaf that has failed
+                self._spend(meter.tokens, meter.answers)
             count.done, count.samples = True, samples
             count.running.clear()
-            self._spend(tokens or Tokens())
+            self._spend(tokens or Tokens(), answers or AnswerCounts())
             self._latest = leaf
 
-    def _spend(self, tokens: Tokens) -> None:
+    def _spend(self, tokens: Tokens, answers: AnswerCounts) -> None:
+        self._answers = self._answers.plus(answers)
         self._tokens = Tokens(
             prompt=self._tokens.prompt + tokens.prompt, completion=self._tokens.completion + tokens.completion
         )
@@ -128,6 +136,13 @@ class ProgressBoard:
     @property
     def tokens(self) -> Tokens:
         return self._tokens
+
+    @property
+    def answers(self) -> AnswerCounts:
+        """What was wrong with answers so far, also with those of batches that are not finished."""
+        with self._lock:
+            running = [meter for count in self._leaves.values() for meter in count.running.values()]
+            return reduce(AnswerCounts.plus, (meter.answers for meter in running), self._answers)
 
     def look(self) -> Progress:
         """Return how things stand; the sequence number grows when anything did."""
@@ -201,7 +216,8 @@ class ProgressWriter:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
-        self._write()
+        with contextlib.suppress(OSError):  # what became of the run is told by its result
+            self._write()
         if self._terminal:
             sys.stderr.write("\n")
 

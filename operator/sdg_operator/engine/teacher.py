@@ -7,6 +7,7 @@ answer that comes all the same is not read.
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 import threading
@@ -33,17 +34,23 @@ _FIRST_SECONDS: Final = 60.0
 """For the first request, of one token: a server that is dead behind a healthy address is found out soon."""
 _MAX_BACKOFF_SECONDS: Final = 30.0
 _MAX_TRIES: Final = 10
-"""Tries for one prompt while the teacher answers others well; then that prompt is given up. Being told to come again
-later (429, 503) is no try: a busy teacher costs time, never samples."""
+"""Tries for one prompt between which the teacher has answered others; then that prompt is given up. Being told to come
+again later (429, 503) is no try: a busy teacher costs time, never samples."""
 _MAX_SILENT: Final = 3
 """Of these, tries that each took all the time there is: the server may have done the work every time."""
 _MAX_CUTS: Final = 2
 """A request for several choices that was cut so often is sent again for half of them."""
 _FIRST_TRIES: Final = 4
 """Tries for the first request while all that comes is no answer of a teacher; at other addresses then one each."""
+_GREET_AFTER: Final = 3
+_GREET_SECONDS: Final = 1.0
+"""After so many failures of a request, and so often at most, a teacher that answers nobody is asked for one token."""
+_AT_ONCE: Final = 3
+"""So often a teacher that says "again at once" is believed."""
 _TROUBLE_SECONDS: Final = 2.0
 """Trouble that lasts so long is told to whoever looks at the progress."""
 
+_HELLO: Final[Mapping[str, Any]] = {"max_tokens": 1, "temperature": 0}
 _FIELD: Final[Mapping[Api, str]] = {"completions": "prompt", "chat": "messages"}
 
 ResultT = TypeVar("ResultT")
@@ -59,7 +66,8 @@ class _Tries:
 
     n: int
     tally: Tally
-    began: float
+    failed_at: float
+    """When it failed last; at first when it was sent."""
     waits: int = 0
     counted: int = 0
     silent: int = 0
@@ -79,6 +87,8 @@ class Teacher:
         self._width = Width()
         self._worked: set[Api] = set()
         """What the teacher has answered once; refused later, it is waited for."""
+        self._first_seconds = _FIRST_SECONDS
+        self._greeted_at = float("-inf")
         self._first_unreadable = 0
         """So often something was answered, with status 200, that was no answer, before there was any."""
         self._trouble_since: float | None = None
@@ -192,8 +202,17 @@ class Teacher:
         raise self._fail(ExitCode.TEACHER_REFUSED, "TeacherRefused", await self._why_refused(refused))
 
     async def _first(self, api: Api) -> None:
-        hello: Any = [{"role": "user", "content": "Hello"}] if api == "chat" else "Hello"
-        await self._choices(Prompt(api, hello), Tally(), {"max_tokens": 1, "temperature": 0}, 1)
+        try:
+            await self._choices(self._hello(api), Tally(), _HELLO, 1)
+        except Trouble as trouble:
+            if trouble.kind not in {"prompt", "context"} or "token" not in trouble.message.lower():
+                raise
+            # Some have a least number of tokens.
+            await self._choices(self._hello(api), Tally(), {**_HELLO, "max_tokens": 64}, 1)
+
+    @staticmethod
+    def _hello(api: Api) -> Prompt:
+        return Prompt(api, [{"role": "user", "content": "Hello"}] if api == "chat" else "Hello")
 
     async def _why_refused(self, refused: Sequence[Trouble]) -> str:
         """Say which of the refusals tells most, what was asked for, and what there is instead."""
@@ -245,7 +264,7 @@ class Teacher:
         try:
             got = await all_choices(partial(self._choices, prompt, tally), options, wanted, self._width, tally)
         except Trouble as trouble:
-            if trouble.kind == "refused":
+            if trouble.kind == "refused" and prompt.api not in self._worked:
                 message = f"the pipeline asks by {PATHS[prompt.api]}, which the teacher refuses: {trouble.message}"
                 raise self._fail(ExitCode.TEACHER_REFUSED, "TeacherRefused", message) from trouble
             self.last_complaint = trouble.message
@@ -262,14 +281,15 @@ class Teacher:
 
     async def _choices(self, prompt: Prompt, tally: Tally, options: Mapping[str, Any], n: int) -> Answer:
         """Ask for `n` choices, again and again while there is hope. Raises Trouble when there is none."""
-        body = {"model": self._model, **options, "n": n, _FIELD[prompt.api]: prompt.content}
-        tries = _Tries(n, tally, time.monotonic())
+        body = self._body(prompt, options, n)
+        tries = _Tries(n, tally, float("inf"))
         while True:
             await self._limiter.acquire(n)
             asked_at = time.monotonic()
             try:
                 await self._pause()
                 asked_at = time.monotonic()
+                tries.failed_at = min(tries.failed_at, asked_at)
                 answer = await self._connection.post(self._base, prompt, body, self._seconds)
             except Trouble as trouble:
                 delay = self._after(prompt.api, trouble, tries, asked_at)
@@ -279,10 +299,16 @@ class Teacher:
             finally:
                 self._limiter.release(n)
             await asyncio.sleep(delay)
+            await self._greet(tries)
+
+    def _body(self, prompt: Prompt, options: Mapping[str, Any], n: int) -> dict[str, Any]:
+        several = {"n": n} if n > 1 else {}  # some servers refuse it even where it is 1
+        others = {name: value for name, value in options.items() if name != "n"}
+        return {"model": self._model, **others, **several, _FIELD[prompt.api]: prompt.content}
 
     @property
     def _seconds(self) -> float:
-        return self._access.timeout if self._worked else min(self._access.timeout, _FIRST_SECONDS)
+        return self._access.timeout if self._worked else min(self._access.timeout, self._first_seconds)
 
     async def _pause(self) -> None:
         """Wait where the teacher asked everyone to."""
@@ -312,7 +338,8 @@ class Teacher:
         """
         now = time.monotonic()
         self._tell(trouble.message)
-        _count(trouble, tries)
+        _count(trouble, tries, others_answered=self._answered_at > tries.failed_at)
+        tries.failed_at = now
         if trouble.kind == "refused" and self._connection.has_other_token(trouble.token):
             return 0.0
         if self._is_final(api, trouble):
@@ -329,16 +356,31 @@ class Teacher:
             raise self._fail(
                 ExitCode.TEACHER_UNAVAILABLE, "TeacherUnavailable", f"no answer for {minutes}: {trouble.message}"
             )
-        hopeless = tries.counted >= _MAX_TRIES or tries.silent >= _MAX_SILENT
-        if hopeless and self._answered_at > tries.began:
-            raise trouble
+        if tries.counted >= _MAX_TRIES or tries.silent >= _MAX_SILENT:
+            raise trouble  # others were answered each time: it is this prompt
         tries.tally["asked_again"] += 1
         return self._delay(trouble, tries, now, self._trouble_since)
+
+    async def _greet(self, tries: _Tries) -> None:
+        """Find out whether the teacher would answer others, where nobody else asks: is it away, or is it the prompt?"""
+        now = time.monotonic()
+        if tries.waits < _GREET_AFTER or self._answered_at > tries.failed_at or now < self._greeted_at + _GREET_SECONDS:
+            return
+        self._greeted_at = now
+        prompt = self._hello(self._api)
+        with contextlib.suppress(Trouble):
+            await self._connection.post(
+                self._base, prompt, self._body(prompt, _HELLO, 1), min(self._seconds, _FIRST_SECONDS)
+            )
+            self._answered_at = time.monotonic()
+            self._trouble_since = None
 
     def _is_final(self, api: Api, trouble: Trouble) -> bool:
         """Whether to wait is no cure. Raises EngineFailure where our own settings are wrong."""
         if trouble.kind == "token" and not self._worked:
             raise self._fail(ExitCode.INVALID_INPUT, "InvalidSettings", trouble.message)
+        if trouble.kind == "silent" and not self._worked:
+            self._first_seconds *= 2  # it may load its model while it holds the request
         if trouble.kind == "unreadable" and not self._worked:
             self._first_unreadable += 1
             return self._first_unreadable >= _FIRST_TRIES
@@ -348,8 +390,9 @@ class Teacher:
         exponent = min(tries.waits - 1, 10)
         backoff = min(_MAX_BACKOFF_SECONDS, 2.0**exponent) * (0.5 + random.random() / 2)  # noqa: S311 - only spreads
         if trouble.retry_after is not None:
-            backoff = max(trouble.retry_after, 0.05)
-            self._resume_at = max(self._resume_at, now + min(backoff, self._access.patience))
+            # "At once", again and again, would be a storm.
+            backoff = max(trouble.retry_after, 1.0 if tries.waits > _AT_ONCE else 0.05)
+            self._resume_at = max(self._resume_at, min(now + backoff, since + self._access.patience))
         return min(backoff, max(since + self._access.patience - now, 0.05))
 
     def _fail(self, code: ExitCode, reason: str, message: str) -> EngineFailure:
@@ -364,10 +407,11 @@ class Teacher:
             log.warning("teacher: %s", message)
 
 
-def _count(trouble: Trouble, tries: _Tries) -> None:
+def _count(trouble: Trouble, tries: _Tries, *, others_answered: bool) -> None:
+    """A failure counts against a prompt only where the teacher has answered others since the one before."""
     tries.waits += 1
-    tries.counted += trouble.kind != "overloaded"
-    tries.silent += trouble.kind == "silent"
+    tries.counted += others_answered and trouble.kind not in {"overloaded", "token"}
+    tries.silent += others_answered and trouble.kind == "silent"
     tries.cuts += trouble.kind in CUTS
     tries.tally["timed_out"] += trouble.kind == "silent"
     tries.tally["unreadable"] += trouble.kind == "unreadable"

@@ -1,10 +1,12 @@
 """Requests that get no good answer: of what kind that is decides what is done about it. Pure."""
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from typing import Literal
+from typing import Any, Final, Literal
+from urllib.parse import quote
 
 from sdg_operator.engine.contextlimit import ContextLimit, context_limit
 from sdg_operator.engine.failure import one_line
@@ -50,9 +52,10 @@ def refusal(status: int, headers: Mapping[str, str], content: bytes, token: str 
     said, kind_of_error = _said(content, token)
     message = f"HTTP {status}: {said}" if said else f"HTTP {status}"
     if 300 <= status < 400:
-        message = f"HTTP {status}: it redirects{_target(headers.get('Location'))}; give the address that it leads to"
+        target = _target(without(token, headers.get("Location") or ""))
+        message = f"HTTP {status}: it redirects{target}; give the address that it leads to"
     # Some servers say 500 where they mean that a prompt is too long.
-    limit = context_limit(f"{said} {kind_of_error}") if status in {400, 413, 422} or status >= 500 else None
+    limit = context_limit(f"{said} {kind_of_error}") if _kind(status) in {"prompt", "away"} else None
     return Trouble(
         "context" if limit else _kind(status),
         message,
@@ -67,31 +70,57 @@ def _said(content: bytes, token: str | None) -> tuple[str, str]:
     """Return what an error's body says, and what kind of error it says that it is; a proxy's page says nothing."""
     try:
         body = json.loads(content.decode(errors="replace"))
-        error = body.get("error", body)
-        said = error.get("message") if isinstance(error, dict) else error
-    except (ValueError, AttributeError, RecursionError):
+    except (ValueError, RecursionError):
         return "", ""
-    kind = f"{error.get('type')} {error.get('code')}" if isinstance(error, dict) else ""
-    return one_line(without(token, said), 300) if isinstance(said, str) else "", kind[:100]
+    words, kind = _words(body), _kind_of_error(body)
+    return one_line(without(token, words), 300), one_line(kind, 100)
+
+
+def _words(body: Any) -> str:
+    """Find the words in an error of any of the shapes that servers give it."""
+    match body:
+        case str():
+            return body
+        case [first, *_]:
+            return _words(first)
+        case {"msg": str(words), "loc": place}:  # FastAPI's checks
+            return f"{words} ({place})"
+        case dict():
+            return next((words for key in _WHERE_WORDS if (words := _words(body.get(key)))), "")
+    return ""
+
+
+_WHERE_WORDS: Final = ("error", "message", "detail", "errors", "msg")
+
+
+def _kind_of_error(body: Any) -> str:
+    error = body.get("error", body) if isinstance(body, dict) else None
+    return f"{error.get('type')} {error.get('code')}" if isinstance(error, dict) else ""
 
 
 def _kind(status: int) -> Kind:
-    if status in {429, 503}:
+    if status in {420, 429, 498, 503, 529}:
         return "overloaded"
-    if status in {401, 403, 404, 405, 407} or 300 <= status < 400:
+    if status in {401, 402, 403, 404, 405, 407, 501} or 300 <= status < 400:
         return "refused"
-    if status in {408, 504, 524, 598, 599}:
+    if status in {408, 460, 499, 504, 524, 598, 599}:
         return "cut"
-    return "away" if status in {409, 425} or status >= 500 else "prompt"
+    return "prompt" if status in {400, 413, 414, 422} else "away"
 
 
-def _target(location: str | None) -> str:
+def _target(location: str) -> str:
     """Where a redirect leads, without what may be secret in it."""
-    return f" to {one_line(location.split('?')[0].split('#')[0], 200)}" if location and "@" not in location else ""
+    place = re.split("[?#]", location)[0]
+    return f" to {one_line(place, 200)}" if place and "@" not in place else ""
 
 
 def without(token: str | None, text: str) -> str:
-    return text.replace(token, "***") if token else text
+    """Return text without our token, in whatever form a teacher echoes it."""
+    if not token:
+        return text
+    for form in (token, quote(token, safe=""), quote(token)):
+        text = text.replace(form, "***")
+    return "***" if token in "".join(letter for letter in text if letter.isprintable()) else text
 
 
 def _retry_after(value: str | None) -> float | None:
@@ -104,5 +133,5 @@ def _retry_after(value: str | None) -> float | None:
         pass
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None

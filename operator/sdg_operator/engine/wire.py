@@ -66,27 +66,58 @@ def parse(prompt: Prompt, content: bytes, n: int, token: str | None = None) -> A
     """
     try:
         body = json.loads(content.decode("utf-8-sig"))
-        error = body.get("error")
-        if error and not body.get("choices"):
+        if error := body.get("error"):
             raise _error_within(error, token)
-        ordered = sorted(body["choices"], key=lambda choice: int(choice.get("index") or 0))
-        choices = tuple(_choice(prompt, choice) for choice in ordered[:n])
+        found = list(body["choices"])
         usage = body.get("usage")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         raise Trouble("unreadable", f"an answer with status 200 that is none: {_what(content, problem)}") from problem
+    ordered = [choice for _, choice in sorted(enumerate(found), key=lambda each: _index(*each))]
+    choices = tuple(_choice(prompt, choice, token) for choice in ordered[:n])
     spent = usage if isinstance(usage, dict) else {}
     return Answer(choices, _count(spent.get("prompt_tokens")), _count(spent.get("completion_tokens")))
 
 
-def _choice(prompt: Prompt, choice: Mapping[str, Any]) -> Choice:
-    chat = prompt.api == "chat"
-    said = choice["message"] if chat else choice
-    text = said.get("content") if chat else said["text"]
-    if isinstance(text, list):  # parts of a message
-        text = "".join(part.get("text") or "" for part in text if isinstance(part, dict))
+def _index(position: int, choice: Any) -> float:
+    """A choice's index; its position where it has none that is a number."""
+    try:
+        return float(choice["index"])
+    except (ValueError, KeyError, TypeError, OverflowError):
+        return position
+
+
+_UNFINISHED: Final = frozenset(
+    {
+        *("length", "max_length", "max_tokens", "model_length", "max_output_tokens", "token_limit", "incomplete"),
+        *("context_length", "context_window", "content_filter", "safety", "recitation", "abort", "aborted", "error"),
+        *("cancelled", "canceled", "time_limit", "timeout", "preempted"),
+    }
+)
+"""Why a choice ended before it was whole, in the words of many servers."""
+
+
+def _choice(prompt: Prompt, choice: Any, token: str | None) -> Choice:
+    """Read a choice; one that is none, or holds no text, is empty."""
+    whole = choice if isinstance(choice, dict) else {}
+    said = whole.get("message") if prompt.api == "chat" else whole
+    said = said if isinstance(said, dict) else {}
+    text = said.get("content" if prompt.api == "chat" else "text")
     aside = any(isinstance(said.get(key), str) and said[key].strip() for key in ("reasoning_content", "reasoning"))
-    answer, thought = without_thinking(_clean(text), prompt.own_marks)
-    return Choice(answer, cut=choice.get("finish_reason") in {"length", "max_tokens"}, thought=thought or aside)
+    if isinstance(text, list):
+        parts = [part for part in text if isinstance(part, dict)]
+        aside = aside or any(part.get("type") in {"reasoning", "thinking"} for part in parts)
+        text = "".join(str(part.get("text") or "") for part in parts if part.get("type") in _TEXT_PARTS)
+    answer, thought = without_thinking(without(token, _clean(text)), prompt.own_marks)
+    return Choice(answer, cut=_unfinished(whole), thought=thought or aside)
+
+
+_TEXT_PARTS: Final = frozenset({None, "text", "output_text"})
+
+
+def _unfinished(choice: Mapping[str, Any]) -> bool:
+    reason = choice.get("finish_reason")
+    reason = reason.get("type") if isinstance(reason, dict) else reason
+    return bool(choice.get("error")) or str(reason).lower() in _UNFINISHED
 
 
 def _clean(text: Any) -> str:
@@ -95,7 +126,11 @@ def _clean(text: Any) -> str:
 
 
 def _count(value: Any) -> int:
-    return max(0, value) if isinstance(value, int) else 0
+    return min(max(0, value), _MOST_TOKENS) if isinstance(value, int) else 0
+
+
+_MOST_TOKENS: Final = 1 << 32
+"""Of one answer; what claims more is no count."""
 
 
 def _error_within(error: Any, token: str | None) -> Trouble:

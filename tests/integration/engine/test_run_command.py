@@ -2,6 +2,7 @@
 
 import os
 import pty
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -87,7 +88,7 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_command(laptop: Laptop) ->
     laptop.taxonomy(SKILLS)
     with running_teacher(Teacher(pace=Pace(median=0.1, sigma=0.5, slots=6))) as teacher:
         stopped = subprocess.Popen(laptop.command(teacher.url, "--max-concurrency", "6"), stderr=subprocess.PIPE)
-        wait_until(lambda: any(laptop.folder.glob("out/work/out/checkpoints/*/*")), 120)
+        wait_until(lambda: any(laptop.folder.glob("out/.sdg-work/out/checkpoints/*/*")), 120)
         stopped.terminate()
         _, said = stopped.communicate(timeout=60)
         assert stopped.returncode == ExitCode.INTERRUPTED
@@ -97,7 +98,53 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_command(laptop: Laptop) ->
         needed = sum(leaf.seeds for leaf in SKILLS)
         # Two requests of three choices fit into the bound: batches in flight are few.
         assert needed <= len(prompts(teacher)) < 2 * needed
-    assert not (laptop.folder / "out" / "work").exists()
+    assert not (laptop.folder / "out" / ".sdg-work").exists()
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("module", ["instructlab", "mix"])
+def test_ctrl_c_while_a_program_starts_is_told_and_the_run_goes_on_later(
+    laptop: Laptop, teacher: RunningTeacher, module: str
+) -> None:
+    laptop.taxonomy(SKILLS[:1])
+    command = laptop.command(teacher.url)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        name = f"engine.{module}".encode()
+        wait_until(lambda: any(name in _command_of(pid) for pid in children.read_text().split()), 120)
+        os.killpg(process.pid, signal.SIGINT)  # what a terminal does
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, "Traceback" in said) == (ExitCode.INTERRUPTED, False), said
+    assert "to be made; the same command goes on from what is finished" in said
+    assert laptop.run(teacher.url).returncode == 0
+
+
+def _command_of(pid: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.mark.deep
+def test_nothing_of_a_run_with_other_inputs_looks_as_if_it_were_of_this_one(
+    laptop: Laptop, teacher: RunningTeacher
+) -> None:
+    laptop.taxonomy(SKILLS)
+    assert laptop.run(teacher.url).returncode == 0
+    assert {Path(name).name for name in laptop.result if "artifacts/" in name} == {
+        f"{leaf.folder.replace('/', '_')}.jsonl" for leaf in SKILLS
+    }
+    teacher.teacher.token = "another"
+    assert laptop.run(teacher.url, "--system-prompt", "other").returncode == ExitCode.TEACHER_REFUSED
+    assert not [name for name in laptop.result if name == "manifest.json" or name.endswith("_train_msgs.jsonl")]
+    teacher.teacher.token = None
+    assert laptop.run(teacher.url, "--leaves", "*wren*").returncode == 0
+    manifest = Manifest.model_validate_json(laptop.result["manifest.json"])
+    named = {file.path for file in manifest.files}
+    assert {name for name in laptop.result if not name.startswith(("logs/", "manifest"))} == {
+        name for name in named if not name.startswith("logs/")
+    }
 
 
 @pytest.mark.deep
@@ -125,6 +172,7 @@ def test_what_is_wrong_is_said(tmp_path: Path, laptop: Laptop, teacher: RunningT
     teacher.teacher.token = "another"
     refused = laptop.run(teacher.url)
     assert (refused.returncode, "sdg: TeacherRefused: HTTP 401" in refused.stderr) == (ExitCode.TEACHER_REFUSED, True)
+    assert "mend that; then it goes on with what is finished" in refused.stderr
     broken = laptop.folder / "taxonomy" / SKILLS[0].folder / "qna.yaml"
     broken.write_text("version: 3\n")
     unusable = laptop.run(teacher.url)

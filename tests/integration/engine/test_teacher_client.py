@@ -143,7 +143,7 @@ def test_a_teacher_that_gives_one_choice_at_a_time_is_asked_so(running: RunningT
 def test_a_busy_teacher_costs_time_and_no_sample(running: RunningTeacher) -> None:
     with client(running) as teacher:
         teacher.connect()
-        running.teacher.script = [Step(status=429, headers={"Retry-After": "0"}, times=25, contains="busy")]
+        running.teacher.script = [Step(status=429, headers={"Retry-After": "0"}, times=14, contains="busy")]
         waiting = threading.Thread(target=lambda: answers.extend(ask(teacher, PROMPT + " busy")))
         answers: list[Answer] = []
         waiting.start()
@@ -335,7 +335,9 @@ def test_a_request_that_a_gateway_cuts_twice_is_halved_and_so_are_the_next(runni
         before = len(running.teacher.asked)
         (second,) = ask(teacher, PROMPT + " 2", n=8)
     assert all(len(answer.texts) == 8 and not answer.given_up for answer in (first, second))
-    assert [each.choices for each in running.teacher.asked[1:6]] == [8, 8, 4, 4, 2]
+    sizes = [each.choices for each in running.teacher.asked[1:]]
+    assert sizes[:4] == [8, 8, 4, 4]
+    assert sizes.count(4) == 4  # two requests for four each, cut twice
     assert {each.choices for each in running.teacher.asked[before:]} == {2}
 
 
@@ -374,3 +376,39 @@ def test_what_a_loading_teacher_says_is_told_while_it_lasts(running: RunningTeac
             connecting.join(timeout=0.05)
         assert teacher.trouble is None
     assert "HTTP 503: Loading model" in said
+
+
+@slow
+def test_a_token_that_expires_is_waited_for_and_costs_no_prompt(running: RunningTeacher) -> None:
+    with client(running, patience=20) as teacher:
+        teacher.connect()
+        # One long answer was under way; everything else is refused from now on, more often than a prompt is tried.
+        running.teacher.script = [
+            Step(action="say", text="{}", delay=1.0, contains="long"),
+            Step(status=401, headers={"Retry-After": "1"}, times=-1),
+        ]
+        with pytest.raises(Stopped):
+            ask(teacher, PROMPT + " long", PROMPT)
+        assert teacher.failure is not None
+        assert teacher.failure.code is ExitCode.TEACHER_UNAVAILABLE
+
+
+@slow
+def test_a_teacher_that_is_away_for_all_costs_time_and_no_prompt(running: RunningTeacher) -> None:
+    away = Step(status=502, headers={"Retry-After": "1"}, times=60)
+    with client(running) as teacher:
+        teacher.connect()
+        running.teacher.script = [away]
+        answers = ask(teacher, *(f"{PROMPT} {i}" for i in range(4)))
+    assert not any(answer.given_up for answer in answers)
+
+
+@slow
+def test_a_prompt_that_alone_fails_is_given_up_though_nobody_else_asks(running: RunningTeacher) -> None:
+    running.teacher.script = [Step(status=500, headers={"Retry-After": "1.1"}, contains="poison", times=-1)]
+    with client(running, patience=60) as teacher:
+        teacher.connect()
+        (answer,) = ask(teacher, PROMPT + " poison", n=2)
+    assert answer.given_up
+    asked = [each.prompts[0] for each in running.teacher.asked]
+    assert sum("poison" in prompt for prompt in asked) < 20

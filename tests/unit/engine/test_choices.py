@@ -54,7 +54,7 @@ def test_a_teacher_that_gives_all_is_asked_once() -> None:
 def test_one_that_gives_fewer_is_asked_for_the_rest_with_other_seeds() -> None:
     asked = Asked(lambda n, _: ["a"] * min(n, 3))
     answer, _ = get(asked, seed=7)
-    assert (len(answer.texts), asked.sizes) == (8, [8, 5, 2])
+    assert (len(answer.texts), asked.sizes) == (8, [8, 3, 2])
     assert [options["seed"] for _, options in asked.requests] == [7, 10, 13]
 
 
@@ -74,12 +74,27 @@ def test_one_that_takes_a_prompt_one_choice_at_a_time_is_asked_so_from_then_on()
     assert (get(asked, 2, width)[0].texts, asked.sizes[4:]) == (("a", "a"), [1, 1])
 
 
+def test_one_refusal_that_says_nothing_of_choices_is_that_of_a_prompt_and_two_are_that_of_a_server() -> None:
+    width = Width()
+    asked = Asked(refuse_above(1, Trouble("prompt", "HTTP 400: bad request")))
+    for sizes in ([2, 1, 1], [2, 1, 1], [1, 1]):
+        asked.requests.clear()
+        get(asked, 2, width)
+        assert asked.sizes == sizes
+
+
+def test_a_server_that_knows_no_n_is_asked_for_all_at_once_one_at_a_time() -> None:
+    width = Width()
+    asked = Asked(lambda _n, _options: ["a"])
+    assert (len(get(asked, 4, width)[0].texts), asked.sizes, width.most) == (4, [4, 1, 1, 1], 1)
+
+
 @pytest.mark.parametrize("kind", ["cut", "silent"])
 def test_a_request_that_is_cut_is_halved_until_it_passes_and_others_profit(kind: Any) -> None:
     width = Width()
     asked = Asked(refuse_above(3, Trouble(kind, "HTTP 504")))
     _, tally = get(asked, 8, width)
-    assert asked.sizes == [8, 4, 2, 2, 2, 2]
+    assert asked.sizes == [8, 4, 4, 2, 2, 2, 2]
     assert (tally["shortened"], width.most) == (2, 2)
 
 

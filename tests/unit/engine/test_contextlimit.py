@@ -44,13 +44,30 @@ from sdg_operator.engine.contextlimit import ContextLimit, context_limit
         ("prompt is too long: 205000 tokens > 200000 maximum", 200000, 205000),
         ("Prompt contains 70 tokens, too large for model with 64 maximum context length", 64, 70),
         ("too long None context_length_exceeded", None, None),
+        ("maximum context length is 8,192 tokens. Your request has 7,100 input tokens", 8192, 7100),
+        ("input length and max_tokens exceed context limit: 188240 + 21333 > 200000", 200000, 188240),
+        ("max_tokens is too large: 2048. This model supports at most 1024 completion tokens", 1024, None),
+        ("The input token count (5000) exceeds the maximum number of tokens allowed (4096).", 4096, 5000),
+        ("Prompt length (5000) exceeds maximum input length (4096)", 4096, 5000),
+        ("Current length is 5000 while limit is 4096", 4096, 5000),
+        ("The model only supports up to 4096 tokens", 4096, None),
     ],
 )
 def test_the_words_of_servers(said: str, limit: int | None, prompt: int | None) -> None:
     assert context_limit(said) == ContextLimit(limit, prompt)
 
 
-@pytest.mark.parametrize("said", ["", "Invalid model name", "n must be 1 when using greedy sampling", "content filter"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "",
+        "Invalid model name",
+        "n must be 1 when using greedy sampling",
+        "content filter",
+        "Too many tokens, please wait before trying again.",
+        "Rate limit reached: too many tokens per minute",
+    ],
+)
 def test_refusals_of_other_kinds(said: str) -> None:
     assert context_limit(said) is None
 
@@ -62,6 +79,8 @@ def test_refusals_of_other_kinds(said: str) -> None:
         (ContextLimit(4096, 4090), 2048, None),
         (ContextLimit(4096, 5000), 2048, None),
         (ContextLimit(4096, None), 2048, 1024),
+        (ContextLimit(1024, None), 2048, 1024),
+        (ContextLimit(1000, None), 2048, 1000),
         (ContextLimit(None, None), 31, None),
         (ContextLimit(4096, 3000), 1000, 500),  # it refuses what should fit: its count may be another
     ],

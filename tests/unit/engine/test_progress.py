@@ -30,7 +30,7 @@ def board(clock: Clock) -> ProgressBoard:
 
 def test_the_text_is_the_service_s_own() -> None:
     made = board(Clock())
-    made.batch_done("a", 0, 12, Tokens(prompt=7, completion=9))
+    made.batch_done("a", 0, 12, Tokens(prompt=7, completion=9), AnswerCounts())
     seen = made.look()
     assert seen.text == (
         "Generating data for taxonomy path compositional_skills->a: 12% 12/100 (total qna processed 0/2)"
@@ -52,7 +52,7 @@ def test_answers_within_a_batch_move_it_on() -> None:
 
 def test_a_finished_leaf_counts_what_it_gave_not_what_was_expected() -> None:
     made = board(Clock())
-    made.batch_done("a", 0, 80, Tokens())
+    made.batch_done("a", 0, 80, Tokens(), AnswerCounts())
     made.leaf_done("a", 80)
     seen = made.look()
     assert (seen.leaf_samples, seen.leaf_expected, seen.leaves_done, seen.leaves_total) == (80, 80, 1, 2)
@@ -61,17 +61,17 @@ def test_a_finished_leaf_counts_what_it_gave_not_what_was_expected() -> None:
 
 def test_an_estimate_that_is_exceeded_never_shows_more_than_expected() -> None:
     made = board(Clock())
-    made.batch_done("a", 0, 130, Tokens())
+    made.batch_done("a", 0, 130, Tokens(), AnswerCounts())
     assert made.look().leaf_samples == 100
 
 
 def test_seconds_left_follow_this_engine_s_own_pace() -> None:
     clock = Clock()
     made = board(clock)
-    made.batch_done("a", 0, 25, Tokens())  # of an earlier attempt
+    made.batch_done("a", 0, 25, Tokens(), AnswerCounts())  # of an earlier attempt
     assert made.look().seconds_left is None
     clock.now += 10
-    made.batch_done("a", 1, 25, Tokens())
+    made.batch_done("a", 1, 25, Tokens(), AnswerCounts())
     assert made.look().seconds_left == 40  # 100 to go at 2.5 a second
 
 
@@ -79,7 +79,7 @@ def test_the_sequence_grows_only_when_something_moved() -> None:
     made = board(Clock())
     first = made.look().sequence
     assert made.look().sequence == first
-    made.batch_done("a", 0, 1, Tokens())
+    made.batch_done("a", 0, 1, Tokens(), AnswerCounts())
     assert made.look().sequence == first + 1
 
 
@@ -111,6 +111,15 @@ def test_what_all_samples_will_cost_is_told_once_some_are_made() -> None:
     made = board(Clock())
     assert made.look().tokens_expected is None
     made.leaf_started("a", 2, 60)
-    made.batch_done("a", 0, 30, Tokens(prompt=300, completion=600))
+    made.batch_done("a", 0, 30, Tokens(prompt=300, completion=600), AnswerCounts())
     seen = made.look()
     assert seen.tokens_expected == Tokens(prompt=10 * seen.expected, completion=20 * seen.expected)
+
+
+def test_what_was_wrong_with_answers_adds_up_also_of_batches_under_way_and_of_leaves_that_failed() -> None:
+    made = board(Clock())
+    made.batch_done("a", 0, 30, Tokens(), AnswerCounts(empty=1))
+    made.batch_started("a", 1).answers = AnswerCounts(empty=10)
+    assert made.answers.empty == 11
+    made.leaf_done("a", 0)
+    assert made.answers.empty == 11

@@ -24,13 +24,35 @@ from sdg_operator.engine.thinking import without_thinking
             "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>What? So.<|return|>",
             "What? So.",
         ),
+        ("analysisI must ask.assistantfinalWhat? So.", "What? So."),
+        ("Here is my thought process: Hm. Here is my response: What? So.", "What? So."),
+        ("<|channel|>analysis<|message|>Hm.<|channel|>final<|message|>What? So.", "What? So."),
+        ("Hm.<|end|><|start|>assistant<|channel|>final<|message|>What? So.", "What? So."),
+        ("<|channel|>commentary to=user <|message|>Hm.<|end|>What? So.", "What? So."),
+        ("<|begin_of_thought|>a<|end_of_thought|>b", "b"),
+        ("<unused94>thought a<unused95>b", "b"),
+        ("<|channel>thought a<channel|>b", "b"),
+        ("Hm. [BEGIN FINAL RESPONSE]What? So.[END FINAL RESPONSE]", "What? So."),
+        ('<details type="reasoning"><summary>1 s</summary>a</details>b', "b"),
+        ("<think>a</think><answer>What? So.</answer>", "What? So."),
+        ("<|START_THINKING|>a<|END_THINKING|><|START_RESPONSE|>b<|END_RESPONSE|>", "b"),
     ],
 )
 def test_thinking_is_cut_off(said: str, answer: str) -> None:
     assert without_thinking(said) == (answer, True)
 
 
-@pytest.mark.parametrize("said", ["", "  What? So.\n", "I think so </p> <|end|>", "1 < 2 > 0? <b>Yes</b>"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "",
+        "  What? So.\n",
+        "I think so </p> <|end|>",
+        "1 < 2 > 0? <b>Yes</b>",
+        "<answer>What? So.</answer>",
+        "analysis of birds? Good.",
+    ],
+)
 def test_an_answer_without_thinking_stays_as_it_came(said: str) -> None:
     assert without_thinking(said) == (said, False)
 
