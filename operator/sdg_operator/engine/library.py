@@ -42,7 +42,6 @@ sys.modules[_CHUNKERS].DocumentChunker = None  # type: ignore[attr-defined]
 
 import datasets
 import pandas as pd
-import pyarrow as pa
 from datasets import Dataset, concatenate_datasets
 from datasets.fingerprint import get_temporary_cache_files_directory
 from instructlab.sdg import datamixing
@@ -55,7 +54,7 @@ from instructlab.sdg.utils.pandas import dataset_from_pandas_dataframe
 from jinja2 import StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 
-from sdg_operator.engine import estimate, pdf, questions, thinking
+from sdg_operator.engine import estimate, pdf, questions, table, thinking
 from sdg_operator.engine.contract import ExitCode
 from sdg_operator.engine.failure import EngineFailure, LeafFailure
 from sdg_operator.engine.leaves import Seed
@@ -387,76 +386,9 @@ class LeafMixer:
         shutil.rmtree(self._folder)
 
 
-_ROWS_AT_ONCE: Final = 1000
 _ROWS_A_PIECE: Final = 5000
-_BYTES_AT_ONCE: Final = 16 << 20
-
-
-def _schema(rows: Iterable[Row]) -> pa.Schema:
-    """Return the columns of rows, in the order in which they appear, and their types.
-
-    A column whose values have no type in common is text.
-    """
-    found: dict[str, pa.DataType] = {}
-    for some in _batches(rows):
-        for name in dict.fromkeys(itertools.chain.from_iterable(some)):
-            here = _type([row.get(name) for row in some])
-            found[name] = _common(found.get(name, here), here)
-    return pa.schema(list(found.items()))
-
-
-def _type(values: list[Any]) -> pa.DataType:
-    try:
-        found = pa.array(values).type
-    except (pa.ArrowException, OverflowError, ValueError, TypeError):
-        return pa.string()
-    return pa.string() if _has_large_integers(found) else found
-
-
-def _has_large_integers(kind: pa.DataType) -> bool:
-    """Whether integers are beyond what others of the same column may be held in."""
-    inner = (kind.field(index).type for index in range(kind.num_fields))
-    return pa.types.is_uint64(kind) or any(map(_has_large_integers, inner))
-
-
-def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType:
-    if one == other:
-        return one
-    both = [pa.schema([("column", each)]) for each in (one, other)]
-    try:
-        return pa.unify_schemas(both, promote_options="permissive").field(0).type
-    except pa.ArrowException:
-        return pa.string()
-
-
-def _fitting(value: Any, kind: pa.DataType) -> Any:
-    if pa.types.is_string(kind) and not isinstance(value, str | None):
-        return json.dumps(value, ensure_ascii=False)
-    return float(value) if isinstance(value, int) and pa.types.is_floating(kind) else value
-
-
-def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """Put together as many rows as may be held in memory."""
-    some: list[Row] = []
-    size = 0
-    for row in rows:
-        some.append(row)
-        size += _characters(row)
-        if len(some) == _ROWS_AT_ONCE or size >= _BYTES_AT_ONCE:
-            yield some
-            some, size = [], 0
-    if some:
-        yield some
-
-
-def _characters(value: Any) -> int:
-    if isinstance(value, dict):
-        return sum(map(_characters, value.values()))
-    return sum(map(_characters, value)) if isinstance(value, list) else len(value) if isinstance(value, str) else 8
-
-
 _their_map: Final = Dataset.map
-_rows_written_at_once = _ROWS_AT_ONCE
+_rows_written_at_once = table.ROWS_AT_ONCE
 
 
 def _map(self: Dataset, *args: Any, **options: Any) -> Any:
@@ -466,16 +398,7 @@ def _map(self: Dataset, *args: Any, **options: Any) -> Any:
 def _written(file: Path, rows: Callable[[], Iterable[Row]]) -> Dataset:
     """Return a data set of rows that lies in a file, and so does everything that is computed from it."""
     global _rows_written_at_once  # noqa: PLW0603 - `datasets` has it as a default of a function
-    schema = _schema(rows())
-    fewest = _ROWS_AT_ONCE
-    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, schema) as stream:
-        for some in _batches(rows()):
-            fewest = min(fewest, _BYTES_AT_ONCE // max(map(_characters, some)) or 1)
-            columns = [
-                pa.array([_fitting(row.get(each.name), each.type) for row in some], each.type) for each in schema
-            ]
-            stream.write_table(pa.Table.from_arrays(columns, schema=schema))
-    _rows_written_at_once = datasets.config.DEFAULT_MAX_BATCH_SIZE = fewest
+    _rows_written_at_once = datasets.config.DEFAULT_MAX_BATCH_SIZE = table.write(file, rows)
     return Dataset.from_file(str(file))
 
 

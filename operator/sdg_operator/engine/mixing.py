@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from sdg_operator.engine import library, questions, training_row
+from sdg_operator.engine import library, questions, training_form, training_row
 from sdg_operator.engine.contract import ExitCode
 from sdg_operator.engine.failure import EngineFailure, one_line
 from sdg_operator.engine.library import LeafMixer, Row, TrainFile
@@ -78,7 +78,8 @@ class TrainingFile:
                     given = training_row.parsed(line)
                     row = training_row.made_alike(given, told)
                 except NotATrainingRow as problem:
-                    where = f"{name}:{number}: {problem}"
+                    form = training_form.recognised(line, first=number == 1)
+                    where = f"{name}:{number}: {form or problem}"
                     raise EngineFailure(ExitCode.INVALID_INPUT, "InvalidTrainingFile", where) from problem
                 self._shape = self._shape or training_row.shape_of(given)
                 file.write(training_row.spelled(training_row.in_order(row, self._shape)) + b"\n")

@@ -1,5 +1,6 @@
 """The mix container on ledgers of all kinds: whole, partial and merged runs, and ledgers that are wrong."""
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -216,6 +217,10 @@ def no_training_file(store: FolderStore) -> None:
     store.put_bytes("k", OWN + b'{"a": 1}\n')
 
 
+def packed_training_file(store: FolderStore) -> None:
+    store.put_bytes("k", gzip.compress(OWN))
+
+
 def endless_row(store: FolderStore) -> None:
     store.put_bytes("k", OWN + b"1" * (65 << 20))
 
@@ -235,6 +240,9 @@ WRONG: dict[str, tuple[dict[str, Any], ExitCode, str]] = {
     "a training file that is none": (
         {"files": (MergeFile(key="k", kind="skills"),), "prepare": no_training_file},
         ExitCode.INVALID_INPUT, "k:2: a training row is an object with a list of messages"),
+    "a training file in another form": (
+        {"files": (MergeFile(key="k", kind="skills"),), "prepare": packed_training_file},
+        ExitCode.INVALID_INPUT, "k:1: the file is packed with gzip: unpack it"),
     "a training file that was changed": (
         {"files": (MergeFile(key="k", kind="skills", size=9, etag="e"),), "prepare": no_training_file},
         ExitCode.INVALID_INPUT, "k was changed since it was chosen for this run"),
