@@ -114,7 +114,16 @@ def _conformance(options: argparse.Namespace) -> int:
         print(f"sdg: {error}", file=sys.stderr)
         return 2
     broken = 0
-    for verdict in check(engine):
+    try:
+        verdicts = list(check(engine))
+    except PermissionError as error:
+        print(
+            f"sdg: {error.filename}: {error.strerror} as user {engine.host_user}: put the engine where others can read "
+            "it, or give --user",
+            file=sys.stderr,
+        )
+        return 2
+    for verdict in verdicts:
         print(f"{'holds' if verdict.holds else 'BREAKS':7} {verdict.clause:12} {verdict.text}")
         for problem in verdict.problems:
             print(f"{'':20} - {problem}")

@@ -111,7 +111,7 @@ class WorkFolder:
         try:
             return read_plain(self.leaf_in(leaf) / "qna.yaml", MAX_QNA_BYTES)
         except (OSError, NotPlain) as error:
-            raise LeafFailure("InvalidLeaf", f"qna.yaml cannot be read: {error}") from error
+            raise LeafFailure("InvalidLeaf", f"qna.yaml cannot be read: {_why(error)}") from error
 
     def documents(self, leaf: str) -> list[Path]:
         """Return a knowledge leaf's documents in order of their name; everything in the folder must be a plain file."""
@@ -131,7 +131,7 @@ class WorkFolder:
         try:
             return read_plain(path, MAX_DOCUMENT_BYTES)
         except (OSError, NotPlain) as error:
-            raise LeafFailure("InvalidLeaf", f"documents/{path.name} cannot be read: {error}") from error
+            raise LeafFailure("InvalidLeaf", f"documents/{path.name} cannot be read: {_why(error)}") from error
 
     def write(self, path: Path, parts: Iterable[bytes]) -> None:
         """Put a file in its place whole: a reader, a kill or a full disk never leave half of it."""
@@ -157,6 +157,11 @@ class WorkFolder:
 
     def write_result(self, result: EngineResult) -> None:
         self.write(self.result, [result.to_json()])
+
+
+def _why(error: OSError | NotPlain) -> str:
+    """Say what is wrong with a file, without where it lies on this machine."""
+    return (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)
 
 
 def lines(path: Path) -> Iterator[bytes]:

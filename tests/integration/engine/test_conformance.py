@@ -106,7 +106,9 @@ def test_an_engine_without_checkpoints_is_told_of_it() -> None:
 def test_a_file_left_where_everybody_may_write_is_found() -> None:
     user = 40_000 + os.getpid() % 10_000
     try:
-        found = broken(CommandEngine((*SHELL, "tmp"), user, limit=60), "files")
+        found = broken(
+            CommandEngine(("sh", "-c", Path(SHELL[1]).read_text(), SHELL[1], "tmp"), user, limit=60), "files"
+        )
         assert "wrote /tmp/sdg-conformance-stray-" in found["files"][0]
     finally:
         for stray in stray_files(user):

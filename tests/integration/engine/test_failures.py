@@ -235,15 +235,24 @@ def test_a_null_answer_costs_one_sample_and_no_more(tmp_path: Path) -> None:
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize(
-    "text", ["a\u2028b\u0085? c", "nul \x00? c\x1b[31m", "half \udc00? c", "x? " + "y" * 5_000_000]
-)
+@pytest.mark.parametrize("text", ["a\u2028b\u0085? c", "nul \x00? c\x1b[31m", "half \udc00? c", "x? " + "y" * 500_000])
 def test_answers_of_any_content_leave_whole_files(tmp_path: Path, text: str) -> None:
     work = write_work(tmp_path / "work", [SKILL], SETTINGS)
     with running_teacher(Teacher(script=[Step(action="say", text=text, times=-1, skip=1)])) as running:
         code, result, stderr = run_engine(work, running.url)
     assert code == 0, stderr
     assert len(json_lines(samples(work, SKILL))) == result.samples > 0
+
+
+@pytest.mark.deep
+def test_an_answer_too_long_for_a_sample_is_left_out_and_counted(tmp_path: Path) -> None:
+    work = write_work(tmp_path / "work", [SKILL], SETTINGS)
+    long = Step(action="say", text="x? " + "y" * 5_000_000, skip=2)
+    with running_teacher(Teacher(script=[long])) as running:
+        code, result, stderr = run_engine(work, running.url)
+    assert code == 0, stderr
+    assert result.answers.unparsed > 0
+    assert all(len(line) < 1 << 20 for line in samples(work, SKILL).split(b"\n"))
 
 
 @pytest.mark.deep
