@@ -8,6 +8,7 @@ import pytest
 
 from sdg_operator.engine.conformance.evidence import Seen, Watch, files_below, read_files
 from sdg_operator.engine.conformance.network import Family
+from sdg_operator.engine.conformance.trials import CommandEngine
 
 LEAF = "trial"
 RESULT = {"leaf": LEAF, "inputDigest": f"sha256:{'0' * 64}", "outcome": "done"}
@@ -67,3 +68,8 @@ def test_processes_are_known_again_and_a_user_with_others_is_not_its_own() -> No
     family = Family(os.geteuid())
     assert os.getpid() not in family.look(None)
     assert os.getpid() in family.look(os.getsid(0)) + family.look(os.getpid())
+
+
+def test_a_user_of_an_engine_s_own_is_not_whoever_runs_the_check() -> None:
+    assert CommandEngine(("engine",), os.geteuid()).host_user is None
+    assert CommandEngine(("engine",), os.geteuid() + 1).host_user == os.geteuid() + 1

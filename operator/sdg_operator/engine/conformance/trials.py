@@ -70,7 +70,7 @@ class CommandEngine:
 
     @property
     def host_user(self) -> int | None:
-        return self.user
+        return None if self.user == os.geteuid() else self.user
 
     def start(self, work: Path, outside: Path, token: Path, given: Mapping[str, str], output: BinaryIO) -> Started:  # noqa: ARG002
         process = subprocess.Popen(
