@@ -22,6 +22,7 @@ from sdg_operator.cli.taxonomy import inspected, print_report
 from sdg_operator.engine import contract
 from sdg_operator.engine.contract import EngineError, EngineResult, ExitCode
 from sdg_operator.engine.estimate import expected_samples
+from sdg_operator.engine.pipelines import CUSTOM
 from sdg_operator.engine.termination import MESSAGE_ENV
 from sdg_operator.reconcile.leaves import input_digest, select
 from sdg_operator.storage.container import read_record
@@ -121,7 +122,7 @@ class _Run:
     def _settings(self) -> SampleSettings:
         options = self.options
         return SampleSettings(
-            pipeline="custom" if self.flow_files else options.pipeline,
+            pipeline=CUSTOM if self.flow_files else options.pipeline,
             pipeline_files=dict(self.flow_files),
             scale_factor=options.scale_factor,
             batch_size=options.batch_size,

@@ -4,14 +4,11 @@ import argparse
 import ssl
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
 
 from sdg_operator.engine import contract
 from sdg_operator.engine.access import TeacherAccess
 from sdg_operator.engine.failure import EngineFailure
-
-_PIPELINES: Final = ("simple", "full", "llama")
-_SITE_PIPELINES: Final = Path("/usr/share/instructlab/sdg/pipelines")
+from sdg_operator.engine.pipelines import BUILT_IN, SITE
 
 
 class WrongUsage(Exception):
@@ -69,9 +66,9 @@ def _refuse_unreadable(file: Path) -> None:
 
 def _flow_files(pipeline: str) -> dict[str, str]:
     if "/" not in pipeline:
-        if pipeline in _PIPELINES or (_SITE_PIPELINES / pipeline).is_dir():
+        if pipeline in BUILT_IN or (SITE / pipeline).is_dir():
             return {}
-        known = ", ".join(_PIPELINES)
+        known = ", ".join(BUILT_IN)
         raise WrongUsage(f"--pipeline: there is no pipeline {pipeline!r}; use {known}, or a folder, with a /")
     folder, files = Path(pipeline), {}
     if not folder.is_dir():

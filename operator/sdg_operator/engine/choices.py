@@ -62,11 +62,12 @@ async def all_choices(ask: Ask, options: Mapping[str, Any], wanted: int, width: 
     while got.missing:
         sizes = [min(most, got.missing - begin) for begin in range(0, got.missing, most)]
         requests = (ask(got.varied(options, most * number), n) for number, n in enumerate(sizes))
-        answers = await asyncio.gather(*requests, return_exceptions=True)
-        got.take([answer for answer in answers if isinstance(answer, Answer)])
-        failed = next((error for error in answers if isinstance(error, BaseException)), None)
+        ended = await asyncio.gather(*requests, return_exceptions=True)
+        answers = [answer for answer in ended if isinstance(answer, Answer)]
+        got.take(answers)
+        failed = next((error for error in ended if isinstance(error, BaseException)), None)
         if failed is None:
-            most = width.learnt(most, sizes, [answer for answer in answers if isinstance(answer, Answer)])
+            most = width.learnt(most, sizes, answers)
         elif not isinstance(failed, Trouble):
             raise failed
         elif failed.kind == "prompt" and most > 1:

@@ -79,10 +79,7 @@ class Connection:
                     return parse(prompt, content, int(body.get("n") or 1), token)
                 raise refusal(response.status, response.headers, content, token)
         except (aiohttp.ClientError, OSError, UnicodeError) as error:
-            trouble = _trouble(error, seconds, token)
-            if trouble.kind == "cut" and time.monotonic() - began < _LONG_SECONDS:
-                trouble.kind = "away"  # a server that ends, and not a gateway that has waited for long enough
-            raise trouble from error
+            raise _trouble(error, seconds, time.monotonic() - began, token) from error
 
     async def served(self, base: URL) -> tuple[str, ...]:
         """Return the names of some models that are served; none where that cannot be found out."""
@@ -102,15 +99,15 @@ def _headers(token: str | None) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"} if token else {}
 
 
-def _trouble(error: Exception, seconds: float, token: str | None) -> Trouble:
-    """Say what a failure means. The order matters: some of these are kinds of others."""
+def _trouble(error: Exception, limit: float, lasted: float, token: str | None) -> Trouble:
+    """Say what a failure means, after so many seconds. The order matters: some of these are kinds of others."""
     kind: Kind = "away"
     message = f"{type(error).__name__}: {error}"
     match error:
         case aiohttp.ConnectionTimeoutError():
             message = f"no connection within {_CONNECT_SECONDS} s"
         case TimeoutError():
-            kind, message = "silent", f"no answer within {seconds:.0f} s"
+            kind, message = "silent", f"no answer within {limit:.0f} s"
         case aiohttp.ClientConnectorCertificateError():
             why = getattr(error.certificate_error, "verify_message", "") or "its name does not match"
             kind = "refused"
@@ -128,7 +125,8 @@ def _trouble(error: Exception, seconds: float, token: str | None) -> Trouble:
             | aiohttp.ClientOSError()
             | ConnectionError()
         ):
-            kind = "cut"
+            # Sooner it is a server that ends, and not a gateway that has waited for long enough.
+            kind = "cut" if lasted >= _LONG_SECONDS else "away"
             message = f"the connection was lost before the answer was whole ({type(error).__name__})"
     return Trouble(kind, without(token, message), token=token)
 

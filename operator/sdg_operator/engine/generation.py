@@ -18,7 +18,7 @@ from sdg_operator.engine.client import CHAT_FAMILY, BatchClient
 from sdg_operator.engine.contract import EngineLeaf, EngineSettings, ExitCode, LeafResult
 from sdg_operator.engine.failure import EngineFailure, LeafFailure
 from sdg_operator.engine.leaves import read_seeds
-from sdg_operator.engine.library import BlockError, Row
+from sdg_operator.engine.library import Row
 from sdg_operator.engine.progress import BatchMeter, ProgressBoard
 from sdg_operator.engine.teacher import Stopped, Teacher
 from sdg_operator.engine.workfolder import WorkFolder
@@ -59,6 +59,11 @@ class _Leaf:
     """Answers without a sample that the log shows."""
     empty_batches: int = 0
     over: bool = False
+
+    def spend(self, tokens: Tokens, answers: AnswerCounts, given_up: int) -> None:
+        self.tokens = self.tokens.plus(tokens)
+        self.answers = self.answers.plus(answers)
+        self.given_up += given_up
 
 
 class Generation:
@@ -177,14 +182,9 @@ class Generation:
     def _take(self, making: _Leaf, header: BatchHeader) -> None:
         making.left.discard(header.batch)
         making.samples += header.samples
-        making.given_up += header.prompts_given_up
-        making.answers = making.answers.plus(header.answers)
-        self._yielding = self._yielding or header.samples > 0
-        making.tokens = Tokens(
-            prompt=making.tokens.prompt + header.tokens.prompt,
-            completion=making.tokens.completion + header.tokens.completion,
-        )
+        making.spend(header.tokens, header.answers, header.prompts_given_up)
         making.empty_batches += header.samples == 0
+        self._yielding = self._yielding or header.samples > 0
 
     def _work_on(self, making: _Leaf, batch: int) -> None:
         """Make one batch; runs in a thread of the pool."""
@@ -221,9 +221,11 @@ class Generation:
         rows = making.rows[batch * size : (batch + 1) * size]
         try:
             made = library.run_batch(self._pipelines[leaf.kind], shared, rows, meter.passed)
-        except (BlockError, LeafFailure) as error:
-            self._spend(making, meter)
-            raise error if isinstance(error, LeafFailure) else LeafFailure("PipelineFailed", str(error)) from error
+        except LeafFailure:
+            self._board.batch_failed(leaf.id, batch)
+            with self._lock:
+                making.spend(meter.tokens, meter.answers, meter.given_up)
+            raise
         lines = self._lines(made, client)
         self._show(making, client.dropped)
         header = BatchHeader(
@@ -249,21 +251,11 @@ class Generation:
             making.over = True
         self._finish(making)
 
-    def _spend(self, making: _Leaf, meter: BatchMeter) -> None:
-        """Count what a batch has cost that gives nothing."""
-        with self._lock:
-            making.given_up += meter.given_up
-            making.answers = making.answers.plus(meter.answers)
-            making.tokens = Tokens(
-                prompt=making.tokens.prompt + meter.prompt_tokens,
-                completion=making.tokens.completion + meter.completion_tokens,
-            )
-
     def _lines(self, made: Sequence[Row], client: BatchClient) -> list[bytes]:
         """Return the rows that are samples, as lines: with a question and an answer, in whatever script."""
         lines = []
         for row in made:
-            if not library.usable(row) or not all(questions.parts(row)):
+            if not all(questions.parts(row)):
                 client.unparsed(str(row.get("output") or row.get("response") or ""))
             elif len(line := library.dump_row(row)) <= MAX_LINE_BYTES:
                 lines.append(line)
@@ -347,7 +339,8 @@ class Generation:
 _WHYS: Final = {
     "empty": "{} had no text",
     "thinking": "{} had thinking in them",
-    "cut_off": "{} were cut off at the limit of tokens (raise maxTokens, or turn the model's thinking off)",
+    "cut_off": "{} ended before they were whole (at the limit of tokens: turn the model's thinking off, or, for "
+    "knowledge, raise maxTokens)",
     "unparsed": "{} had no sample in them (the log shows some)",
 }
 

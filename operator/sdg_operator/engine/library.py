@@ -58,6 +58,7 @@ from sdg_operator.engine import estimate, pdf, questions, table, thinking
 from sdg_operator.engine.contract import ExitCode
 from sdg_operator.engine.failure import EngineFailure, LeafFailure
 from sdg_operator.engine.leaves import Seed
+from sdg_operator.engine.pipelines import BUILT_IN, CUSTOM, SITE
 from sdg_operator.engine.reading import Reading
 from sdg_operator.engine.workfolder import lines
 from sdg_operator.storage.records import KNOWLEDGE_FLOW, SampleSettings
@@ -73,16 +74,11 @@ DROWNED_BELOW: Final[float] = datamixing.MIN_UPSAMPLE_THRESHOLD
 """The share of knowledge in the skills file below which upstream repeats its rows, lest a model forget them. It does so
 only beside the skills file of an image for InstructLab, and so never here."""
 
-BUILT_IN: Final = ("simple", "full", "llama")
-CUSTOM: Final = "custom"
 _FLOW_FILES: Final = {
     "knowledge": KNOWLEDGE_FLOW,
     "freeform": "freeform_skills.yaml",
     "grounded": "grounded_skills.yaml",
 }
-_SITE_PIPELINES: Final = Path("/usr/share/instructlab/sdg/pipelines")
-"""Where images for InstructLab (RHEL AI's, for example) keep pipelines of their own."""
-
 _local_blocks = threading.Lock()
 """Blocks that only compute take turns: they gain nothing from threads, and `datasets` does not promise to be safe."""
 _LOCAL_MODULES: Final = (filterblock.__name__, utilblocks.__name__)
@@ -188,7 +184,7 @@ def pipeline_folder(name: str, custom: Path) -> Path:
     elif Path(name).is_absolute():
         folder = Path(name)
     else:
-        folder = _SITE_PIPELINES / name
+        folder = SITE / name
     if not any((folder / file).is_file() for file in _FLOW_FILES.values()):
         raise _invalid_pipeline(
             f"pipeline {name!r}: {folder} holds none of {', '.join(_FLOW_FILES.values())}; "
@@ -225,10 +221,6 @@ def _build(pipeline: Pipeline, block: Row) -> Any:
     return _lookup_block_type(block["type"])(pipeline.ctx, pipeline, block["name"], **block["config"])
 
 
-class BlockError(Exception):
-    """A block of the pipeline failed on a batch."""
-
-
 def run_batch(
     pipeline: Pipeline, ctx: PipelineContext, rows: Sequence[Row], passed: Callable[[int, int], None]
 ) -> list[Row]:
@@ -238,7 +230,7 @@ def run_batch(
     rows at once instead of `batch_size` at a time, so that none waits for the slowest answer to another. Those blocks
     treat each row by itself, so the result is the same. `passed` is told of each block: how many are done, of how many.
 
-    Raises BlockError, and LeafFailure from the client; what it raises that is no Exception (BaseException) passes.
+    Raises LeafFailure: the client's own, or PipelineFailed. What is no Exception (BaseException) passes.
     """
     pipeline = Pipeline(ctx, pipeline.config_path, pipeline.chained_blocks, pipeline.auxiliary_inst)
     dataset = Dataset.from_list(list(rows))
@@ -249,7 +241,9 @@ def run_batch(
         except LeafFailure:
             raise
         except (Exception, SystemExit) as error:  # a block may not end the engine
-            raise BlockError(f"block {properties['name']}: {type(error).__name__}: {error}") from error
+            raise LeafFailure(
+                "PipelineFailed", f"block {properties['name']}: {type(error).__name__}: {error}"
+            ) from error
         passed(number + 1, len(blocks))
         if len(dataset) == 0:
             return []

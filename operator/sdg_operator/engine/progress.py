@@ -110,9 +110,16 @@ class ProgressBoard:
         with self._lock:
             count = self._leaves[leaf]
             count.running.pop(batch, None)
-            count.samples += samples
+            if not count.done:  # else its leaf has failed meanwhile
+                count.samples += samples
             self._spend(tokens, answers)
             self._latest = leaf
+
+    def batch_failed(self, leaf: str, batch: int) -> None:
+        """A batch gives nothing; what it has cost stays counted."""
+        with self._lock:
+            meter = self._leaves[leaf].running.pop(batch)
+            self._spend(meter.tokens, meter.answers)
 
     def leaf_done(
         self, leaf: str, samples: int, tokens: Tokens | None = None, answers: AnswerCounts | None = None
@@ -120,18 +127,13 @@ class ProgressBoard:
         """A leaf has its result; `tokens` and `answers` are those that no batch of this run has counted."""
         with self._lock:
             count = self._leaves[leaf]
-            for meter in count.running.values():  # of a leaf that has failed
-                self._spend(meter.tokens, meter.answers)
             count.done, count.samples = True, samples
-            count.running.clear()
             self._spend(tokens or Tokens(), answers or AnswerCounts())
             self._latest = leaf
 
     def _spend(self, tokens: Tokens, answers: AnswerCounts) -> None:
         self._answers = self._answers.plus(answers)
-        self._tokens = Tokens(
-            prompt=self._tokens.prompt + tokens.prompt, completion=self._tokens.completion + tokens.completion
-        )
+        self._tokens = self._tokens.plus(tokens)
 
     @property
     def tokens(self) -> Tokens:

@@ -15,4 +15,4 @@ class Reading:
     marks: Collection[str] = ()
     """Its own marks, in lower case: they are no thinking."""
     of_cut: Callable[[str], str] = _nothing
-    """What can be used of an answer that was cut off at the limit of tokens."""
+    """What can be used of an answer that ended before it was whole."""

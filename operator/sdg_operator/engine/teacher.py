@@ -24,6 +24,7 @@ from sdg_operator.engine.connection import Connection
 from sdg_operator.engine.contract import ExitCode
 from sdg_operator.engine.failure import EngineFailure
 from sdg_operator.engine.limiter import Limiter
+from sdg_operator.engine.tokens import estimated
 from sdg_operator.engine.trouble import Kind, Trouble, without
 from sdg_operator.engine.wire import PATHS, Answer, Api, Choice, Prompt
 from sdg_operator.storage.records import AnswerCounts
@@ -42,8 +43,8 @@ _MAX_CUTS: Final = 2
 """A request for several choices that was cut so often is sent again for half of them."""
 _FIRST_TRIES: Final = 4
 """Tries for the first request while all that comes is no answer of a teacher; at other addresses then one each."""
-_GREET_AFTER: Final = 3
-_GREET_SECONDS: Final = 1.0
+_PROBE_AFTER: Final = 3
+_PROBE_SECONDS: Final = 1.0
 """After so many failures of a request, and so often at most, a teacher that answers nobody is asked for one token."""
 _OF_ONE_PROMPT: Final[frozenset[Kind]] = frozenset({"silent", "cut", "away", "unreadable"})
 """Failures that may be those of a prompt; to come later is told to all."""
@@ -92,7 +93,7 @@ class Teacher:
         self._worked: set[Api] = set()
         """What the teacher has answered once; refused later, it is waited for."""
         self._first_seconds = _FIRST_SECONDS
-        self._greeted_at = self._alive_at = float("-inf")
+        self._probed_at = self._alive_at = float("-inf")
         """When it was last asked for one token in mid-run, and answered that."""
         self._first_unreadable = 0
         """So often something was answered, with status 200, that was no answer, before there was any."""
@@ -304,7 +305,7 @@ class Teacher:
             finally:
                 self._limiter.release(n)
             await asyncio.sleep(delay)
-            await self._greet(tries)
+            await self._probe(tries)
 
     def _body(self, prompt: Prompt, options: Mapping[str, Any], n: int) -> dict[str, Any]:
         several = {"n": n} if n > 1 else {}  # some servers refuse it even where it is 1
@@ -366,15 +367,15 @@ class Teacher:
         tries.tally["asked_again"] += 1
         return self._delay(trouble, tries, now, self._trouble_since)
 
-    async def _greet(self, tries: _Tries) -> None:
+    async def _probe(self, tries: _Tries) -> None:
         """Find out whether the teacher would answer others, where nobody else asks: is it away, or is it the prompt?"""
         now = time.monotonic()
         alone = max(self._answered_at, self._alive_at) <= tries.failed_at
-        if tries.kind not in _OF_ONE_PROMPT or tries.waits < _GREET_AFTER or not alone:
+        if tries.kind not in _OF_ONE_PROMPT or tries.waits < _PROBE_AFTER or not alone:
             return
-        if now < self._greeted_at + _GREET_SECONDS:
+        if now < self._probed_at + _PROBE_SECONDS:
             return
-        self._greeted_at = now
+        self._probed_at = now
         prompt = self._hello(self._api)
         with contextlib.suppress(Trouble):
             await self._connection.post(
@@ -427,6 +428,6 @@ def _count(trouble: Trouble, tries: _Tries, *, others_answered: bool) -> None:
 def _too_long(trouble: Trouble, prompt: Prompt) -> str:
     limit = trouble.context.limit if trouble.context else None
     known = trouble.context.prompt if trouble.context else None
-    size = f"{known}" if known is not None else f"about {len(str(prompt.content)) // 4}"
+    size = f"{known}" if known is not None else f"about {estimated(str(prompt.content))}"
     room = f"of {limit} tokens" if limit is not None else "(it does not say how large that is)"
     return f"a prompt of {size} tokens leaves no room for an answer in the teacher's context {room}"

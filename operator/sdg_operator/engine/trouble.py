@@ -72,8 +72,12 @@ def _said(content: bytes, token: str | None) -> tuple[str, str]:
         body = json.loads(content.decode(errors="replace"))
     except (ValueError, RecursionError):
         return "", ""
-    words, kind = _words(body), _kind_of_error(body)
-    return one_line(without(token, words), 300), one_line(kind, 100)
+    return words_of(body, token), one_line(_kind_of_error(body), 100)
+
+
+def words_of(error: Any, token: str | None) -> str:
+    """Return the words of an error, fit for a message; empty where it has none."""
+    return one_line(without(token, _words(error)), 300)
 
 
 def _words(body: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from sdg_operator.engine.failure import one_line
 from sdg_operator.engine.thinking import without_thinking
-from sdg_operator.engine.trouble import Trouble, refusal, without
+from sdg_operator.engine.trouble import Trouble, refusal, without, words_of
 from sdg_operator.storage.records import AnswerCounts
 
 Api = Literal["completions", "chat"]
@@ -31,7 +31,7 @@ class Choice:
 
     text: str
     cut: bool = False
-    """It ended at the limit of tokens."""
+    """It ended before it was whole: at the limit of tokens, by a filter or an error."""
     thought: bool = False
     """There was thinking, which is not part of `text`."""
 
@@ -135,12 +135,11 @@ _MOST_TOKENS: Final = 1 << 32
 
 def _error_within(error: Any, token: str | None) -> Trouble:
     """Some gateways give errors with status 200; the error's own code, if it has one, says what it is."""
-    said = error.get("message") if isinstance(error, dict) else error
     code = str(error.get("code")) if isinstance(error, dict) else ""
     if code.isdecimal() and 400 <= int(code) < 600:
         return refusal(int(code), {}, json.dumps({"error": error}).encode(), token)
-    words = f": {one_line(without(token, said), 300)}" if isinstance(said, str) else ""
-    return Trouble("unreadable", f"an error with status 200{words}")
+    words = words_of(error, token)
+    return Trouble("unreadable", f"an error with status 200: {words}" if words else "an error with status 200")
 
 
 def _what(content: bytes, problem: Exception) -> str:

@@ -1,18 +1,14 @@
 """Whether a bucket does all that we need of it, tried with one small object."""
 
-import time
 import uuid
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from sdg_operator.storage.s3 import S3Store
+from sdg_operator.storage.s3 import S3Store, soon
 from sdg_operator.storage.store import StorageError, StorageRefused
 
 _BODY: Final = b"written by a probe of sdg-operator\n"
 _MAX_BYTES: Final = 2**16
-_LOOKS_AFTER_SECONDS = (0.0, 1.0, 2.0)
-"""A store may be a moment late to list what it took, and to forget what was deleted."""
 
 
 def probe(store: S3Store, prefix: str) -> None:
@@ -22,14 +18,14 @@ def probe(store: S3Store, prefix: str) -> None:
     try:
         store.put_bytes(key, _BODY)
         _compare(store, key)
-        if not _soon(lambda: any(info.key == key for info in store.list(key))):
+        if not soon(lambda: any(info.key == key for info in store.list(key))):
             raise StorageRefused("Refused", f"bucket {store.bucket!r} does not list an object that was just written")
     except StorageError:
         with suppress(StorageError):  # what is refused already is told
             store.delete(key)
         raise
     store.delete(key)
-    if not _soon(lambda: store.head(key) is None):
+    if not soon(lambda: store.head(key) is None):
         raise StorageRefused("Refused", f"bucket {store.bucket!r} keeps an object that was deleted")
 
 
@@ -41,11 +37,3 @@ def _compare(store: S3Store, key: str) -> None:
             f"bucket {store.bucket!r} gives other bytes back ({len(found)}) than were written ({len(_BODY)}): some "
             "stores and proxies keep checksums or chunk marks as content; mend or update the store",
         )
-
-
-def _soon(true: Callable[[], bool]) -> bool:
-    for pause in _LOOKS_AFTER_SECONDS:
-        time.sleep(pause)
-        if true():
-            return True
-    return False

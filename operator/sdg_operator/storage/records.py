@@ -122,6 +122,9 @@ class Tokens(Record):
     prompt: int = 0
     completion: int = 0
 
+    def plus(self, other: "Tokens") -> "Tokens":
+        return Tokens(prompt=self.prompt + other.prompt, completion=self.completion + other.completion)
+
 
 class AnswerCounts(Record):
     """What was not as it should be in a teacher's answers. All are choices, but for the last four: requests."""
@@ -129,7 +132,7 @@ class AnswerCounts(Record):
     thinking: int = 0
     """Had thinking in them, which was cut off (or in a field of its own)."""
     cut_off: int = 0
-    """Ended at the limit of tokens. What was whole in them was used."""
+    """Ended before they were whole: at the limit of tokens, by a filter or an error. What was whole was used."""
     empty: int = 0
     """Had no text, also when asked again."""
     unparsed: int = 0

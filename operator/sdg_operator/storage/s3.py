@@ -42,7 +42,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LOOKS_AFTER_SECONDS = (0.0, 1.0, 2.0)
-"""A store may be a moment late to show what it took."""
+"""A store may be a moment late to show or list what it took, and to forget what was deleted."""
+
+
+def soon(true: Callable[[], bool]) -> bool:
+    """Look a few times whether it has come true."""
+    for pause in _LOOKS_AFTER_SECONDS:
+        time.sleep(pause)
+        if true():
+            return True
+    return False
 
 
 _SESSION_LOCK = threading.Lock()
@@ -123,12 +132,10 @@ class S3Store:
 
     def _see(self, key: str, size: int) -> None:
         """Make sure that an object has arrived: a proxy's page is a 200, too, and an upload in parts may end in one."""
-        found: ObjectInfo | None = None
-        for pause in _LOOKS_AFTER_SECONDS:
-            time.sleep(pause)
-            found = self.head(key)
-            if found is not None and found.size == size:
-                return
+
+        if soon(lambda: (info := self.head(key)) is not None and info.size == size):
+            return
+        found = self.head(key)
         what = f"it has {found.size} bytes instead of {size}" if found else "it is not there"
         raise StorageUnavailable("NotStored", f"{host(self._settings.endpoint)} said that it took {key!r}, but {what}")
 

@@ -58,7 +58,7 @@ def test_an_answer_that_ended_at_the_limit_is_no_sample_where_the_whole_answer_i
     code, result, work = made_with(tmp_path, cut)
     assert code == ExitCode.LOW_YIELD
     assert result.error is not None
-    assert "cut off at the limit of tokens (raise maxTokens" in result.error.message
+    assert "ended before they were whole (at the limit of tokens" in result.error.message
     assert log_of(work).count("an answer without a sample begins: 'What is half? It is'") == 3
 
 

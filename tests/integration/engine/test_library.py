@@ -91,6 +91,7 @@ def test_a_block_that_ends_the_process_fails_its_batch_alone() -> None:
     from instructlab.sdg.registry import BlockRegistry  # noqa: PLC0415
 
     from sdg_operator.engine import library  # noqa: PLC0415
+    from sdg_operator.engine.failure import LeafFailure  # noqa: PLC0415
     from sdg_operator.storage.records import SampleSettings  # noqa: PLC0415
 
     class Exits(Block):  # type: ignore[misc]
@@ -101,7 +102,7 @@ def test_a_block_that_ends_the_process_fails_its_batch_alone() -> None:
     try:
         shared = library.context(None, SampleSettings(model="m"), "mixtral")  # type: ignore[arg-type]
         pipeline = Pipeline(shared, "flow.yaml", [{"name": "out", "type": "Exits", "config": {}}])
-        with pytest.raises(library.BlockError, match="block out: SystemExit: as upstream's lint does"):
+        with pytest.raises(LeafFailure, match="block out: SystemExit: as upstream's lint does"):
             library.run_batch(pipeline, shared, [{"a": 1}], lambda _done, _of: None)
     finally:
         del BlockRegistry.get_registry()["Exits"]

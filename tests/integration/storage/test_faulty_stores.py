@@ -34,8 +34,7 @@ PORTAL = Answer(200, body=b"<html><body>a captive portal</body></html>")
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (s3, probe):
-        monkeypatch.setattr(module, "_LOOKS_AFTER_SECONDS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(s3, "_LOOKS_AFTER_SECONDS", (0.0, 0.0, 0.0))
     monkeypatch.setattr("botocore.retries.standard.time.sleep", lambda _: None)
 
 

@@ -122,4 +122,14 @@ def test_what_was_wrong_with_answers_adds_up_also_of_batches_under_way_and_of_le
     made.batch_started("a", 1).answers = AnswerCounts(empty=10)
     assert made.answers.empty == 11
     made.leaf_done("a", 0)
-    assert made.answers.empty == 11
+    assert (made.answers.empty, made.look().samples) == (11, 0)
+    made.batch_done("a", 1, 5, Tokens(completion=7), AnswerCounts(empty=10))  # it was under way when the leaf failed
+    assert (made.answers.empty, made.tokens.completion, made.look().samples) == (11, 7, 0)
+
+
+def test_what_a_batch_has_cost_that_gives_nothing_stays_counted_once() -> None:
+    made = board(Clock())
+    made.batch_started("a", 0).spent(2, 3, given_up=False, counts=AnswerCounts(shortened=4))
+    made.batch_failed("a", 0)
+    made.leaf_done("a", 0)
+    assert (made.answers.shortened, made.tokens) == (4, Tokens(prompt=2, completion=3))
