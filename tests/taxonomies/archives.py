@@ -176,6 +176,12 @@ ARCHIVE_CASES = [
         leaves=(f"{S}/{'x' * 200}/{'y' * 200}",),
     ),
     good("macOS' shadow files", lambda: packed({**GOOD, f"{S}/a/._qna.yaml": b"\0\5\x16\7", "__MACOSX/._x": b"\0"})),
+    good(
+        "macOS' copy of the tree",
+        lambda: packed({**below("t/"), f"__MACOSX/t/{S}/a/qna.yaml": b"\0\5\x16\7", f"__MACOSX/{S}/x": b""}),
+        root="t",
+    ),
+    good("Git's own folder", lambda: packed({**GOOD, ".git/refs/heads/knowledge/qna.yaml": "0" * 40})),
     # Ignored, and said so
     good(
         "foundational skills",
@@ -191,6 +197,22 @@ ARCHIVE_CASES = [
         "QNA.yaml",
         lambda: packed({**GOOD, f"{S}/x/QNA.yaml": skill()}),
         ignored=("must be named qna.yaml, not QNA.yaml",),
+    ),
+    good(
+        "names that editors and downloads give",
+        lambda: packed({**GOOD, f"{S}/x/qna (1).yaml": "", f"{S}/y/qna.yaml.txt": "", f"{S}/z/qna_v2.yaml": ""}),
+        ignored=("not qna (1).yaml", "not qna.yaml.txt"),
+    ),
+    good(
+        "an ignored file that is larger than a leaf may be",
+        lambda: packed({**GOOD, f"{S}/x/qna.yml": b"x" * (2 << 20)}),
+        ignored=("must be named qna.yaml, not qna.yml",),
+    ),
+    good(
+        "a taxonomy folder in capitals beside a good one",
+        lambda: packed({f"{S}/a/qna.yaml": skill(), "Knowledge/b/qna.yaml": knowledge()}),
+        leaves=(f"{S}/a",),
+        ignored=("Knowledge/b/qna.yaml is not read: the folder must be named knowledge, not Knowledge",),
     ),
     good(
         "a qna.yaml at the root",
@@ -222,7 +244,16 @@ ARCHIVE_CASES = [
     ),
     # No leaves
     bad("an empty archive", lambda: packed({}), "NoLeaves", "there is no compositional_skills or knowledge folder"),
-    bad("no taxonomy at all", lambda: packed({"README.md": "x"}), "NoLeaves", "pack the folder that holds them"),
+    bad("no taxonomy at all", lambda: packed({"README.md": "x"}), "NoLeaves", "only README.md; pack the folder"),
+    bad("an archive in an archive", lambda: packed({"t.tar.gz": b"x"}), "NoLeaves", "knowledge folder, only t.tar.gz"),
+    bad(
+        "the folders with a dash and a slip",
+        lambda: packed({"Compositional-Skills/a/qna.yaml": skill(), "knowlege/b/qna.yaml": knowledge()}),
+        "NoLeaves",
+        "must be named compositional_skills, not Compositional-Skills; knowlege/b/qna.yaml is not read: the folder "
+        "must be named knowledge, not knowlege",
+    ),
+    bad("a leaf without a taxonomy", lambda: packed({"qna.yaml": skill()}), "NoLeaves", "lies in a folder of its own"),
     bad(
         "the empty skeleton",
         lambda: packed({f"t/{S}/.gitkeep": "", f"t/{K}/.gitkeep": ""}),
@@ -233,7 +264,7 @@ ARCHIVE_CASES = [
         "the folders' content without the folders",
         lambda: packed({"STEM/math/qna.yaml": skill()}),
         "NoLeaves",
-        "ignored: STEM/math/qna.yaml lies outside",
+        "Ignored: STEM/math/qna.yaml lies outside",
     ),
     bad(
         "only foundational skills",
@@ -276,8 +307,10 @@ ARCHIVE_CASES = [
         "a TAR that is not compressed",
         lambda: tar((entry("a"), b"")),
         "ArchiveRefused",
-        "it is something else; make it with `tar -czf`",
+        "it is a TAR that is not compressed; make it with `tar -czf`",
     ),
+    bad("a login page in its place", lambda: b"<!doctype html><html>", "ArchiveRefused", "it is a page (HTML or XML)"),
+    bad("a qna.yaml in its place", lambda: skill().encode(), "ArchiveRefused", "it is something else"),
     bad(
         "a Git LFS pointer",
         lambda: b"version https://git-lfs.github.com/spec/v1\n",

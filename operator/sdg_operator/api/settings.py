@@ -161,6 +161,10 @@ class Taxonomies(SettingsModel):
 
     interval_seconds: int = Field(default=60, ge=10, le=86_400, description="How often a source is looked at.")
     deadline_seconds: int = Field(default=900, ge=30, le=86_400, description="A check that takes longer is stopped.")
+    lint: Literal["Warn", "Strict"] = Field(
+        default="Warn",
+        description="What a fault of form in a qna.yaml (yamllint) is: a warning, or a refusal as InstructLab has it.",
+    )
     allowed_hosts: list[_HostGlob] = Field(
         default=[], description="Hosts of Git servers that may have a private address (all public ones are allowed)."
     )

@@ -104,12 +104,12 @@ class LeafCounts(ApiModel):
 
 
 class Problem(ApiModel):
-    """One thing to mend in the taxonomy."""
+    """One thing to mend in the taxonomy, or to know of it."""
 
     file: Annotated[str, Field(max_length=512)] = Field(default="", description="File inside the taxonomy.")
     line: int | None = Field(default=None, description="Line, from 1.")
     column: int | None = Field(default=None, description="Column, from 1.")
-    message: Annotated[str, Field(max_length=1024)] = Field(description="What is wrong and what to do.")
+    message: Annotated[str, Field(max_length=1024)] = Field(description="What it is, and what to do.")
 
 
 class SnapshotStatus(ApiModel):
@@ -161,6 +161,9 @@ class TaxonomyStatus(ApiModel):
     leaves: LeafCounts | None = Field(default=None, description="Leaves by kind.")
     problems: Annotated[list[Problem], Field(max_length=16)] = Field(
         default=[], description="The first things to mend."
+    )
+    warnings: Annotated[list[Problem], Field(max_length=16)] = Field(
+        default=[], description="The first things that are worth knowing and keep no run back."
     )
     report_key: Annotated[str, Field(max_length=1024)] | None = Field(
         default=None, description="Where the full report lies in the bucket."

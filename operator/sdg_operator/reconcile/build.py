@@ -114,6 +114,7 @@ def validate_job(seen: TaxonomySeen) -> ValidateJob:
             allowed_hosts=tuple(limits.allowed_hosts),
             denied_ranges=tuple(ip_network(text) for text in limits.denied_ranges),
         ),
+        lint=limits.lint,
         ca_file=_CA_FILE if settings.proxy.ca_config_map else None,
     )
     return ValidateJob(

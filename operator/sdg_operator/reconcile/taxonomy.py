@@ -4,7 +4,9 @@ A check is opened (its number is in the status), made (POST), noted (its Job's u
 the short report in the termination message of its pod.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final, Literal
 
 from sdg_operator.api.taxonomy import Check, LeafCounts, SnapshotStatus, TaxonomyStatus
@@ -20,6 +22,7 @@ from sdg_operator.reconcile.resolve import taxonomy_refusal
 from sdg_operator.reconcile.snapshot import Problem, TaxonomySeen
 from sdg_operator.reconcile.why import waiting
 from sdg_operator.taxonomy.report import Counts, ShortReport
+from sdg_operator.taxonomy.report import Problem as Found
 
 TaxonomyPlan = Plan[TaxonomyStatus]
 
@@ -140,10 +143,8 @@ def _conclude(seen: TaxonomySeen, now: datetime) -> TaxonomyPlan:
     check = seen.status.check
     changes: dict[str, Any] = {
         "leaves": _counts(report.counts),
-        "problems": [
-            ProblemStatus(file=p.file[:512], line=p.line, column=p.column, message=p.message[:1024] or "-")
-            for p in report.problems[:16]
-        ],
+        "problems": _said(report.problems),
+        "warnings": _said(report.warnings),
         "report_key": report.report_key,
         "checked_revision": report.revision,
         "last_source_check_time": clock.to_text(now),
@@ -192,6 +193,7 @@ def _inconclusive(seen: TaxonomySeen, now: datetime, release: tuple[Action, ...]
         check=closed,
         checked_revision=_UNKNOWN,
         problems=[],
+        warnings=[],
         report_key=None,
     )
     return _plan(seen, status, *release, again=pause)
@@ -212,7 +214,7 @@ def _blocked(seen: TaxonomySeen, now: datetime, why: Problem) -> TaxonomyPlan:
 def _unready(seen: TaxonomySeen, now: datetime, why: Problem) -> TaxonomyStatus:
     said = Said("Ready", "False", why.reason, why.message)
     # Once mended, the content is checked anew; and what was found in it is not why it cannot be used now.
-    forgotten: dict[str, Any] = {"checked_revision": None, "problems": [], "report_key": None}
+    forgotten: dict[str, Any] = {"checked_revision": None, "problems": [], "warnings": [], "report_key": None}
     return _changed(seen, now, said, state="failed", message=bounded(why.message), **forgotten)
 
 
@@ -226,6 +228,13 @@ def _checking(
 def _changed(seen: TaxonomySeen, now: datetime, ready: Said, **changes: Any) -> TaxonomyStatus:
     conditions = with_condition(seen.status.conditions, ready, seen.generation, now)
     return seen.status.model_copy(update={"observed_generation": seen.generation, "conditions": conditions, **changes})
+
+
+def _said(found: Iterable[Found]) -> list[ProblemStatus]:
+    return [
+        ProblemStatus(file=one.file[:512], line=one.line, column=one.column, message=one.message[:1024] or "-")
+        for one in islice(found, 16)
+    ]
 
 
 def _counts(counts: Counts) -> LeafCounts:

@@ -14,12 +14,16 @@ _HEADER_BYTES: Final = 1 << 20
 """Most that the headers before one entry may take. Long names and PAX records are read into memory by tarfile."""
 _CHUNK: Final = 1 << 16
 _GZIP_MAGIC: Final = b"\x1f\x8b"
+_USTAR: Final = slice(257, 262)
+"""Where a TAR's header says that it is one."""
 _OTHER_FORMATS: Final = {
     b"PK": "a ZIP file",
     b"BZh": "a bzip2 file",
     b"\xfd7z": "an xz file",
     b"\x28\xb5": "a zstd file",
     b"7z": "a 7-Zip file",
+    b"Rar!": "a RAR file",
+    b"<": "a page (HTML or XML), as a server gives in place of a file",
     b"version https://git-lfs": "a Git LFS pointer, not the file itself",
 }
 _BROKEN: Final = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError, OverflowError, RecursionError)
@@ -70,11 +74,9 @@ def read_archive(stream: BinaryIO, limits: Limits) -> Tree:
 
     Raises `CheckError` (ArchiveRefused, TooLarge) naming the entry. Errors of the stream itself are passed on.
     """
-    head = stream.read(32)
+    head = stream.read(tarfile.BLOCKSIZE)
     if not head.startswith(_GZIP_MAGIC):
-        kind = next((text for magic, text in _OTHER_FORMATS.items() if head.startswith(magic)), None)
-        found = f"it is {kind}" if kind else ("it is empty" if not head else "it is something else")
-        raise CheckError("ArchiveRefused", f"not a gzip-compressed TAR: {found}; make it with `tar -czf`")
+        raise CheckError("ArchiveRefused", f"not a gzip-compressed TAR: it is {_kind(head)}; make it with `tar -czf`")
     stream.seek(0)
     budget = _Budget(gzip.GzipFile(fileobj=stream, mode="rb"), limits.archive_bytes)
     try:
@@ -84,6 +86,15 @@ def read_archive(stream: BinaryIO, limits: Limits) -> Tree:
         message = f"the archive is cut off or broken {where}: {error}; upload it again"
         raise CheckError("ArchiveRefused", message) from error
     return tree
+
+
+def _kind(head: bytes) -> str:
+    """Say what a file is that begins so and is not gzip."""
+    if not head:
+        return "empty"
+    if head[_USTAR].startswith(b"ustar"):
+        return "a TAR that is not compressed"
+    return next((text for magic, text in _OTHER_FORMATS.items() if head.startswith(magic)), "something else")
 
 
 def _read_entries(budget: _Budget, limits: Limits) -> Tree:

@@ -71,7 +71,7 @@ def inspect(source: str, read: Read, limits: Limits, deadline: Deadline, access:
         return Inspection(report.model_copy(update={**update, "external": gathered.external}))
     leaves = tuple((leaf, gathered.documents.get(leaf.id, ())) for leaf in checked.leaves)
     index = index_of(leaves)
-    update = {"message": _praise(checked, documents), "leaves": index.leaves}
+    update = {"message": _praise(checked, documents, report.warnings), "leaves": index.leaves}
     return Inspection(report.model_copy(update=update), leaves, index)
 
 
@@ -121,17 +121,24 @@ def _summary(problems: tuple[Problem, ...]) -> str:
     return f"{len(problems)} problems in {files} file{'s' if files > 1 else ''}, the first: {problems[0]}"
 
 
-def _praise(checked: Checked, documents: int) -> str:
+def _praise(checked: Checked, documents: int, warnings: tuple[Problem, ...]) -> str:
     counts = checked.counts
-    skills = counts.grounded + counts.freeform
+    skills = _counted(counts.grounded + counts.freeform, "skill")
     parts = [
         f"{counts.leaves} {'leaf' if counts.leaves == 1 else 'leaves'}",
-        f"({counts.knowledge} knowledge, {skills} skills)",
-        f"with {counts.seeds} seed examples",
-        f"and {documents} documents" if documents else "",
-        f"({counts.ignored} files ignored)" if counts.ignored else "",
+        f"({counts.knowledge} knowledge, {skills})",
+        f"with {_counted(counts.seeds, 'seed example')}",
+        f"and {_counted(documents, 'document')}" if documents else "",
+        f"({_counted(counts.ignored, 'file')} ignored)" if counts.ignored else "",
     ]
-    return " ".join(part for part in parts if part)
+    found = " ".join(part for part in parts if part)
+    if not warnings:
+        return found
+    return f"{found}; {_counted(len(warnings), 'warning')}, the first: {warnings[0]}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _versions() -> dict[str, str]:

@@ -9,6 +9,7 @@ from sdg_operator.storage.records import LeafKind, Record, SnapshotLeaf, Version
 SHORT_REPORT_BYTES: Final = 3072
 """Most that a short report takes; Kubernetes cuts a termination message at 4096 bytes."""
 _SHORT_PROBLEMS: Final = 10
+_SHORT_WARNINGS: Final = 5
 _ELLIPSIS: Final = "…"
 
 Reason = Literal[
@@ -126,21 +127,29 @@ class ShortReport(Versioned):
     problems: tuple[Problem, ...] = ()
     """The first problems."""
     problems_total: int = 0
+    warnings: tuple[Problem, ...] = ()
+    """The first warnings."""
+    warnings_total: int = 0
     report_key: str | None = None
     """Where the full report lies; None when it could not be written."""
 
     def to_text(self) -> str:
-        """JSON of at most `SHORT_REPORT_BYTES` bytes: the last problems go first, then long texts are cut."""
+        """JSON of at most `SHORT_REPORT_BYTES` bytes: the last warnings go first, then the last problems, then long
+        texts are cut.
+        """
         report = self.model_copy(
             update={
                 "message": _cut(self.message, 600),
                 "detail": _cut(self.detail, 100),
                 "revision": _cut(self.revision, 200),
                 "problems": tuple(_cut_problem(problem) for problem in self.problems[:_SHORT_PROBLEMS]),
+                "warnings": tuple(_cut_problem(warning) for warning in self.warnings[:_SHORT_WARNINGS]),
             }
         )
         while len(text := report.model_dump_json(by_alias=True, exclude_none=True).encode()) > SHORT_REPORT_BYTES:
-            if report.problems:
+            if report.warnings:
+                report = report.model_copy(update={"warnings": report.warnings[:-1]})
+            elif report.problems:
                 report = report.model_copy(update={"problems": report.problems[:-1]})
             elif report.message:
                 report = report.model_copy(update={"message": _cut(report.message, len(report.message) // 2)})
@@ -199,6 +208,8 @@ class FullReport(Versioned):
             counts=self.counts,
             problems=self.problems,
             problems_total=len(self.problems),
+            warnings=self.warnings,
+            warnings_total=len(self.warnings),
             report_key=report_key,
         )
 

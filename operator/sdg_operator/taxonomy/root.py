@@ -1,14 +1,18 @@
 """Finds the taxonomy inside what was read, and tells leaves from what only looks like one. Pure."""
 
+import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from posixpath import relpath
 
 from sdg_operator.storage.layout import leaf_id
 from sdg_operator.taxonomy.errors import CheckError
 from sdg_operator.taxonomy.report import Problem
-from sdg_operator.taxonomy.tree import LEAF_FILE, TAXONOMY_FOLDERS, Tree
+from sdg_operator.taxonomy.tree import LEAF_FILE, TAXONOMY_FOLDERS, Tree, printable
 
 _FOUNDATIONAL = "foundational_skills"
+_CLOSE = 0.85
+_NAME_LENGTH = 40
 _LINK = "is a symbolic link, and links are not followed; put the file itself here"
 _SUB = "is a Git submodule, and those are not fetched; put the files themselves here"
 
@@ -35,7 +39,7 @@ def select(tree: Tree) -> Selection:
     ignored: list[Problem] = []
     for path in sorted(tree.files):
         inside = path.removeprefix(prefix) if path.startswith(prefix) else None
-        why = _why_ignored(inside)
+        why = _why_ignored(path, inside)
         if why:
             ignored.append(Problem(file=relpath(f"/{path}", f"/{root}"), message=why))
         elif inside is not None:
@@ -91,18 +95,32 @@ def _depth(root: str) -> int:
     return len(root.split("/")) if root else 0
 
 
-def _why_ignored(inside: str | None) -> str | None:
-    if inside is None:
-        return "lies outside the taxonomy's folder and is not read"
-    top, _, rest = inside.partition("/")
-    if top not in TAXONOMY_FOLDERS and _FOUNDATIONAL in inside.split("/"):
-        return f"{_FOUNDATIONAL} are not read by InstructLab's data generation; only {' and '.join(TAXONOMY_FOLDERS)}"
+def _why_ignored(path: str, inside: str | None) -> str | None:
+    top, _, rest = (inside or "").partition("/")
     if top not in TAXONOMY_FOLDERS or not rest:
-        return f"lies outside {' and '.join(TAXONOMY_FOLDERS)} and is not read"
-    name = inside.rpartition("/")[2]
+        return _why_outside(path, inside)
+    name = path.rpartition("/")[2]
     if name != LEAF_FILE:
         return f"is not read: the file must be named {LEAF_FILE}, not {name}"
     return None
+
+
+def _why_outside(path: str, inside: str | None) -> str:
+    folders = path.split("/")[:-1]
+    for folder in folders:
+        if (wanted := _meant(folder)) and folder not in TAXONOMY_FOLDERS:
+            return f"is not read: the folder must be named {wanted}, not {folder}"
+    if inside is None:
+        return "lies outside the taxonomy's folder and is not read"
+    if _FOUNDATIONAL in folders:
+        return f"{_FOUNDATIONAL} are not read by InstructLab's data generation; only {' and '.join(TAXONOMY_FOLDERS)}"
+    return f"lies outside {' and '.join(TAXONOMY_FOLDERS)} and is not read"
+
+
+def _meant(folder: str) -> str | None:
+    """Give the taxonomy folder that a name comes near to: in capitals, with a dash, a blank or a slip in it."""
+    plain = re.sub(r"[\W_]+", "_", folder.strip().casefold()[:_NAME_LENGTH])
+    return next(iter(get_close_matches(plain, TAXONOMY_FOLDERS, n=1, cutoff=_CLOSE)), None)
 
 
 def _why_empty(tree: Tree, root: str, problems: list[Problem], ignored: list[Problem]) -> str:
@@ -110,10 +128,12 @@ def _why_empty(tree: Tree, root: str, problems: list[Problem], ignored: list[Pro
     if problems:
         return f"there is no {LEAF_FILE} below {wanted}: {problems[0]}"
     if ignored:
-        return f"there is no {LEAF_FILE} below {wanted}; ignored: " + "; ".join(str(item) for item in ignored[:3])
+        what = "; ".join(str(item) for item in ignored[:3])
+        return f"there is no {LEAF_FILE} that is read; it lies in a folder of its own below {wanted}. Ignored: {what}"
     if tree.roots:
         return f"there is no {LEAF_FILE} below {wanted} in {root or 'the top folder'}"
-    return f"there is no {wanted} folder; pack the folder that holds them"
+    there = f", only {', '.join(printable(top) for top in tree.tops)}" if tree.tops else ""
+    return f"there is no {wanted} folder{there}; pack the folder that holds them"
 
 
 def _collisions(leaves: dict[str, bytes]) -> list[Problem]:

@@ -13,7 +13,11 @@ KNOWLEDGE_FOLDER: Final = "knowledge"
 TAXONOMY_FOLDERS: Final = (SKILLS_FOLDER, KNOWLEDGE_FOLDER)
 LEAF_FILE: Final = "qna.yaml"
 
-_LEAF_LIKE: Final = frozenset({"qna.yaml", "qna.yml"})
+_LEAF_LIKE: Final = re.compile(r"qna\b.*\.ya?ml\b.*", re.IGNORECASE | re.DOTALL)
+"""Also ``qna.yml``, ``QNA.yaml``, ``qna.yaml.txt`` (where Windows hides the end), ``qna (1).yaml``."""
+_NOT_OURS: Final = frozenset({"__MACOSX", ".git"})
+"""Folders that programs put beside a person's files: macOS' copies of attributes, Git's own."""
+_TOPS: Final = 8
 _DRIVE: Final = re.compile(r"^[A-Za-z]:")
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _PART_BYTES: Final = 255
@@ -24,9 +28,11 @@ class Tree:
     """Paths are relative, with ``/``, without ``.`` and ``..``, and valid Unicode."""
 
     files: dict[str, bytes] = field(default_factory=dict)
-    """Content of every file that is named like a leaf's (``qna.yaml``, also ``qna.yml`` and other case)."""
+    """Files that are named like a leaf's; the content only where the name is exactly ``qna.yaml``."""
     roots: set[str] = field(default_factory=set)
     """Folders that hold a ``compositional_skills`` or ``knowledge`` folder, with a leaf in it or not."""
+    tops: dict[str, None] = field(default_factory=dict)
+    """What lies at the top, the first names of it, for messages."""
     links: list[str] = field(default_factory=list)
     submodules: list[str] = field(default_factory=list)
 
@@ -63,6 +69,9 @@ class TreeBuilder:
         path = self._enter(name)
         if path is None or not is_leaf_like(path):
             return
+        if path.rpartition("/")[2] != LEAF_FILE:
+            self.tree.files[path] = b""
+            return
         if path in self.tree.files:
             raise CheckError("ArchiveRefused", "is there twice; which of the two is meant?", file=path)
         if size > self._limits.file_bytes:
@@ -97,6 +106,10 @@ class TreeBuilder:
                 message = "has a folder name that is too long, not UTF-8 or has control characters; rename it"
                 raise CheckError("ArchiveRefused", message, file=printable(name))
             return None
+        if _NOT_OURS.intersection(parts):
+            return None
+        if parts and len(self.tree.tops) < _TOPS:
+            self.tree.tops[parts[0]] = None
         for depth, part in enumerate(parts):
             if part in TAXONOMY_FOLDERS:
                 self.tree.roots.add("/".join(parts[:depth]))
@@ -105,7 +118,7 @@ class TreeBuilder:
 
 def is_leaf_like(path: str) -> bool:
     """Tell whether a file is named as a leaf is, or nearly so."""
-    return path.rpartition("/")[2].casefold() in _LEAF_LIKE
+    return _LEAF_LIKE.fullmatch(path.rpartition("/")[2]) is not None
 
 
 def printable(name: str) -> str:

@@ -5,19 +5,13 @@ says, and writes into the bucket what the pods' programs write.
 """
 
 import hashlib
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from mypy_boto3_s3 import S3Client
 
-from hack.cluster.apiserver import ApiAccess
-from hack.cluster.s3 import S3Access
-from hack.cluster.steps import StepFailed, wait_for
 from sdg_operator.engine.contract import ExitCode
-from sdg_operator.storage.layout import RunLayout, snapshot_key
+from sdg_operator.storage.layout import snapshot_key
 from sdg_operator.storage.records import (
     AttemptPlan,
     FileRef,
@@ -31,77 +25,10 @@ from sdg_operator.storage.records import (
     Tokens,
 )
 from sdg_operator.taxonomy.report import Counts, Problem, ShortReport
-from tests.integration.controller.kubelet import Kubelet, Pod, attempt_of, index_of
-from tests.integration.controller.objects import (
-    apply,
-    generate_jobs,
-    get,
-    run,
-    storage_secret,
-    taxonomy,
-    teacher_secret,
-    write_index,
-)
+from tests.integration.controller.kubelet import Pod, attempt_of, index_of
+from tests.integration.controller.objects import generate_jobs, taxonomy, write_index
 from tests.integration.controller.operators import SETTINGS, OperatorProcess
-
-KEY = "taxonomies/taxonomy.tar.gz"
-_WAIT = 120.0
-
-
-class Stage:
-    """One namespace with a bucket, an operator that serves it, and what stands in for nodes."""
-
-    def __init__(self, server: ApiAccess, namespace: str, client: S3Client, bucket: str) -> None:
-        self.server = server
-        self.namespace = namespace
-        self.kubelet = Kubelet(server, namespace)
-        self._client = client
-        self._bucket = bucket
-
-    def put(self, key: str, body: bytes) -> None:
-        self._client.put_object(Bucket=self._bucket, Key=key, Body=body)
-
-    def get(self, key: str) -> bytes:
-        return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
-
-    @property
-    def revision(self) -> str:
-        """Of the source that is in the bucket."""
-        return self._client.head_object(Bucket=self._bucket, Key=KEY)["ETag"].strip('"')
-
-    def status(self, what: str) -> dict[str, Any]:
-        status: dict[str, Any] = get(self.server, what, self.namespace).get("status", {})
-        return status
-
-    def wait_status(self, what: str, is_so: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """Wait until the status of a resource is so; a failure tells what it was."""
-        seen: dict[str, Any] = {}
-
-        def check() -> bool:
-            seen.clear()
-            seen.update(self.status(what))
-            return is_so(seen)
-
-        try:
-            wait_for(what, _WAIT, check)
-        except StepFailed as late:
-            told = {key: seen.get(key) for key in ("state", "message", "progress", "conditions")}
-            raise AssertionError(f"{what} never got there; it is {json.dumps(told, indent=1)}") from late
-        return seen
-
-    def layout(self, owner: str) -> RunLayout:
-        body = get(self.server, f"dg/{owner}", self.namespace)
-        return RunLayout.of(body["status"]["resolved"]["prefix"], body["metadata"]["uid"])
-
-
-@pytest.fixture
-def stage(api_server: ApiAccess, namespace: str, s3_server: S3Access, s3_client: S3Client, bucket: str) -> Stage:
-    """Both Secrets and a source are there; users have applied nothing yet."""
-    storage_secret(api_server, namespace, s3_server, bucket)
-    teacher_secret(api_server, namespace)
-    found = Stage(api_server, namespace, s3_client, bucket)
-    found.put(KEY, b"what no pod of this test reads")
-    return found
+from tests.integration.controller.stage import Stage, apply_run
 
 
 @pytest.fixture
@@ -112,10 +39,6 @@ def operator(stage: Stage, tmp_path: Path) -> Iterator[OperatorProcess]:
     with OperatorProcess(tmp_path, stage.server.kubeconfig, *flags, settings=settings) as running:
         running.wait_ready()
         yield running
-
-
-def apply_run(stage: Stage, name: str, **spec: Any) -> None:
-    apply(stage.server, run(name, **spec) | {"metadata": {"name": name, "namespace": stage.namespace}})
 
 
 def end_check(stage: Stage, folder: Path, *leaves: str) -> None:

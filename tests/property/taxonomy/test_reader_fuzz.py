@@ -7,6 +7,7 @@ import gzip
 import io
 import tarfile
 from contextlib import suppress
+from typing import Any
 
 import yaml
 from hypothesis import given
@@ -189,16 +190,17 @@ def test_any_text_as_a_url(text: str) -> None:
 @fuzz()
 @given(
     st.lists(st.tuples(st.text(max_size=400), st.text(max_size=2000)), max_size=20),
+    st.integers(0, 20),
     st.text(max_size=3000),
     st.text(max_size=1024),
 )
-def test_any_report_fits(problems: list[tuple[str, str]], message: str, revision: str) -> None:
+def test_any_report_fits(problems: list[tuple[str, str]], warnings: int, message: str, revision: str) -> None:
     found = tuple(Problem(file=file, line=1, column=1, message=text) for file, text in problems)
-    full = FullReport(
-        ok=False, reason="InvalidTaxonomy", message=message, source="x", revision=revision, problems=found
-    )
+    told: dict[str, Any] = {"message": message, "revision": revision, "problems": found, "warnings": found[:warnings]}
+    full = FullReport(ok=False, reason="InvalidTaxonomy", source="x", **told)
     text = full.short("k" * 1024).to_text()
     assert len(text.encode()) <= 3072
     short = ShortReport.from_text(text)
     assert short is not None
-    assert short.problems_total == len(problems)
+    assert (short.problems_total, short.warnings_total) == (len(problems), min(warnings, len(problems)))
+    assert len(short.problems) == min(len(problems), 10) or not short.warnings, "warnings go first"

@@ -112,6 +112,16 @@ def test_a_good_report_makes_it_ready() -> None:
     assert [(e.type, e.reason) for e in plan.events] == [("Normal", "Valid")]
 
 
+def test_what_a_good_taxonomy_is_warned_of_is_in_its_status() -> None:
+    warning = ReportProblem(file="knowledge/x/qna.yaml", line=3, message="trailing spaces")
+    report = GOOD.model_copy(update={"warnings": (warning,) * 20, "warnings_total": 20})
+    status = checked(report)
+    assert (status.state, status.problems) == ("completed", [])
+    assert [(each.file, each.line, each.message) for each in status.warnings] == [
+        (warning.file, warning.line, warning.message)
+    ] * 5
+
+
 def test_a_bad_report_says_what_to_mend_and_keeps_the_old_snapshot_out_of_use() -> None:
     bad = ShortReport(
         ok=False,
@@ -221,18 +231,19 @@ BAD = ShortReport(
     reason="InvalidTaxonomy",
     message="mend it",
     revision="etag-1",
-    problems=(ReportProblem(file="qna.yaml", line=3, message="trailing spaces"),),
+    problems=(ReportProblem(file="qna.yaml", line=3, message="'answer' is a required property"),),
+    warnings=(ReportProblem(file="qna.yaml", line=5, message="trailing spaces"),),
     report_key="taxonomies/.reports/x/1.json",
 )
 
 
 def test_what_an_older_check_found_does_not_stand_beside_another_reason() -> None:
     bad = checked(BAD)
-    assert (len(bad.problems), bad.report_key) == (1, BAD.report_key)
+    assert (len(bad.problems), len(bad.warnings), bad.report_key) == (1, 1, BAD.report_key)
     gone = decide(seen(status=bad, source_revision=Look(problem=PROBLEMS[1])), NOW).status
     opened = bad.model_copy(update={"check": bad.check.model_copy(update={"open": True, "job_uid": "job-uid"})})
     killed = decide(seen(status=opened, job=a_job(finished="Failed", reason="DeadlineExceeded")), NOW).status
-    assert [(s.problems, s.report_key) for s in (gone, killed)] == [([], None), ([], None)]
+    assert [(s.problems, s.warnings, s.report_key) for s in (gone, killed)] == [([], [], None), ([], [], None)]
 
 
 def test_a_snapshot_that_is_lost_is_made_again_but_not_without_a_pause() -> None:
@@ -319,6 +330,7 @@ def test_the_administrators_limits_reach_the_check() -> None:
         "maxDocumentBytes": 10_007,
         "maxTaxonomyBytes": 10_008,
         "gitSeconds": 9,
+        "lint": "Strict",
         "allowedHosts": ["git.internal"],
         "deniedRanges": ["203.0.113.0/24"],
     }
@@ -331,6 +343,7 @@ def test_the_administrators_limits_reach_the_check() -> None:
     limits = request.limits
     assert (limits.archive_bytes, limits.download_bytes, limits.entries, limits.leaves) == (10_001, 10_002, 3, 4)
     assert (limits.file_bytes, limits.repository_bytes, limits.document_bytes) == (10_005, 10_006, 10_007)
+    assert request.lint == "Strict"
     assert request.network.allowed_hosts == ("git.internal",)
     assert [str(denied) for denied in request.network.denied_ranges] == ["203.0.113.0/24"]
     assert (limits.taxonomy_bytes, limits.git_seconds) == (10_008, 9)
