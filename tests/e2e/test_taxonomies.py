@@ -12,8 +12,6 @@ from tests.e2e.gitserver import CA_CONFIG_MAP, PASSWORD, USER, host, start_git_s
 from tests.e2e.operator import Operator
 from tests.e2e.place import Place
 
-pytestmark = pytest.mark.timeout(600)
-
 
 def until_ready(place: Place, name: str = "lists", reason: str = "Valid", seconds: float = 120) -> dict[str, Any]:
     """Wait until Ready gives this reason; gives the status."""
