@@ -73,7 +73,7 @@ class Repository:
 
     def __init__(self, url: str, access: Access, folder: Path) -> None:
         """Find the repository. Raises `CheckError` with reason CloneFailed."""
-        self.url = GitUrl.parse(url)
+        self.url = GitUrl.parse(url, access.guard.network.allowed_hosts)
         self._access = access
         self._settings, self._environment = self._transport()
         memory = min(access.limits.git_memory_bytes, memory_share())
@@ -188,7 +188,7 @@ class Repository:
         access = self._access
         remote = locate(self.url, access.credentials, access.guard, context, access.seconds())
         self.url = remote.url
-        return _https_settings(remote, access.ca_file), {}
+        return _http_settings(remote, access.ca_file), {}
 
     def _run(self, *arguments: str) -> str:
         return self._git.run(*arguments, seconds=self._access.seconds())
@@ -198,7 +198,7 @@ class Repository:
             *arguments,
             seconds=self._access.seconds(),
             settings=self._settings,
-            environment=self._environment,
+            environment={**self._environment, "GIT_ALLOW_PROTOCOL": self.url.scheme},
             file_bytes=self._access.limits.repository_bytes,
         )
 
@@ -272,7 +272,7 @@ def _cannot_give(error: GitFailed) -> bool:
     )
 
 
-def _https_settings(remote: Remote, ca_file: Path) -> dict[str, str | list[str]]:
+def _http_settings(remote: Remote, ca_file: Path) -> dict[str, str | list[str]]:
     url = remote.url
     settings: dict[str, str | list[str]] = {
         "http.sslCAInfo": str(ca_file),

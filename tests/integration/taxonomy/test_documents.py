@@ -21,11 +21,11 @@ from sdg_operator.taxonomy.errors import CheckError
 from sdg_operator.taxonomy.repository import Access
 from sdg_operator.taxonomy.request import GitCredential, Limits, Network
 from sdg_operator.taxonomy.tree import Tree
-from tests.git.https import HttpsGitServer, https_git_server
+from tests.git.https import HttpGitServer, HttpsGitServer, http_git_server, https_git_server
 from tests.git.proxy import TunnelProxy, tunnel_proxy
 from tests.git.repositories import BareRepository, Link, Submodule
 from tests.git.ssh import SshGitServer, make_key
-from tests.integration.taxonomy.conftest import Client
+from tests.integration.taxonomy.conftest import LOOPBACK, Client
 from tests.taxonomies.making import document, knowledge
 
 TEXT = "# Birds\n\nThey fly.\n"
@@ -299,6 +299,98 @@ class TestRedirects:
         said = refused(fetched(client.access(), document(repo=server.url("birds.git"))))
         assert "cannot be fetched" in said
         assert not other.behaviour.seen
+
+
+class TestPlainHttp:
+    """Only by the word of whoever answers for the network."""
+
+    @pytest.fixture
+    def plain(self, tmp_path: Path) -> Iterator[HttpGitServer]:
+        with http_git_server(tmp_path / "plain") as running:
+            BareRepository.create(running.root / "birds.git").commit({"a.md": TEXT})
+            yield running
+
+    def test_a_host_that_is_allowed_so_is_reached(self, plain: HttpGitServer, client: Client) -> None:
+        access = client.access(network=Network(allowed_hosts=("http://127.0.0.1",)))
+        gathered = fetched(access, document(repo=plain.url("birds.git", "127.0.0.1")))
+        assert contents(gathered) == {"a.md": TEXT}
+
+    def test_another_host_is_not_reached(self, plain: HttpGitServer, client: Client) -> None:
+        network = Network(allowed_hosts=("http://git.example.org", "localhost"))
+        said = refused(fetched(client.access(network=network), document(repo=plain.url("birds.git"))))
+        assert "a URL http:// is not accepted: use https://, or let the administrator list http://localhost" in said
+        assert not plain.behaviour.seen
+
+    def test_the_address_that_was_checked_is_the_one_that_is_connected_to(
+        self, plain: HttpGitServer, client: Client
+    ) -> None:
+        asked: list[str] = []
+
+        def rebinding(host: str, _port: int) -> list[str]:
+            asked.append(host)
+            return ["127.0.0.1"] if len(asked) == 1 else ["169.254.169.254"]
+
+        network = Network(allowed_hosts=("http://git.example.org",), allowed_ranges=LOOPBACK.allowed_ranges)
+        access = client.access(network=network, resolver=rebinding)
+        gathered = fetched(access, document(repo=plain.url("birds.git", "git.example.org")))
+        assert contents(gathered) == {"a.md": TEXT}
+        assert asked == ["git.example.org"]
+
+    def test_credentials_never_go_over_it(self, plain: HttpGitServer, client: Client) -> None:
+        plain.behaviour.accounts["/"] = "bot:s3cret"
+        credentials = [client.basic(prefix, "bot", "s3cret") for prefix in (plain.url(""), "https://localhost/")]
+        access = client.access(*credentials, network=Network(allowed_hosts=("http://localhost",)))
+        said = refused(fetched(access, document(repo=plain.url("birds.git"))))
+        assert "asks for credentials (401), and none are ever sent over plain http; use https://" in said
+        assert plain.behaviour.authorizations("/") == {None}
+
+    def test_a_redirect_to_https_is_followed_with_the_credentials_of_that_place(
+        self, plain: HttpGitServer, server: HttpsGitServer, birds: BareRepository, client: Client
+    ) -> None:
+        birds.commit({"b.md": TEXT})
+        server.behaviour.accounts["/"] = "bot:s3cret"
+        plain.behaviour.redirects["/"] = server.url("")
+        network = Network(allowed_hosts=("http://localhost",))
+        access = client.access(client.basic(server.url(""), "bot", "s3cret"), network=network)
+        assert contents(fetched(access, document(repo=plain.url("birds.git")))) == {"b.md": TEXT}
+        assert plain.behaviour.authorizations("/") == {None}
+
+    @pytest.mark.parametrize(
+        ("target", "want"),
+        [
+            ("http://127.0.0.1:{port}/", "a URL http:// is not accepted: use https://"),
+            ("ssh://localhost/", "from http:// only https:// and allowed http:// are followed"),
+            ("https://169.254.169.254/", "which belongs to a cloud's metadata service"),
+        ],
+    )
+    def test_a_redirect_to_a_refused_place_is_refused(
+        self, plain: HttpGitServer, client: Client, target: str, want: str
+    ) -> None:
+        plain.behaviour.redirects["/birds"] = target.format(port=plain.port) + "birds"
+        access = client.access(network=Network(allowed_hosts=("http://localhost",)))
+        assert want in refused(fetched(access, document(repo=plain.url("birds.git"))))
+
+    def test_a_redirect_from_https_to_an_allowed_http_host_is_refused(
+        self, plain: HttpGitServer, server: HttpsGitServer, client: Client
+    ) -> None:
+        server.behaviour.redirects["/"] = plain.url("")
+        access = client.access(network=Network(allowed_hosts=("http://localhost",)))
+        assert "from https:// only https:// is" in refused(fetched(access, document(repo=server.url("birds.git"))))
+        assert not plain.behaviour.seen
+
+    def test_it_does_not_go_through_a_proxy(
+        self, plain: HttpGitServer, client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("no_proxy", "NO_PROXY", "https_proxy", "HTTPS_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        access = client.access(network=Network(allowed_hosts=("http://localhost",)))
+        with tunnel_proxy() as proxy:
+            monkeypatch.setenv("http_proxy", f"http://user:pass@127.0.0.1:{proxy.port}")
+            said = refused(fetched(access, document(repo=plain.url("birds.git"))))
+            assert "let the administrator add localhost to NO_PROXY" in said
+            monkeypatch.setenv("no_proxy", "localhost")
+            assert contents(fetched(access, document(repo=plain.url("birds.git")))) == {"a.md": TEXT}
+            assert not proxy.seen
 
 
 @pytest.mark.deep
