@@ -82,8 +82,8 @@ class _Gathering:
         folder = self._access.work / "repository"
         try:
             repository = Repository(source.repo, self._access, folder)
-            commit = repository.fetch(source.commit)
-            entries = list(repository.entries(commit))
+            revision = repository.fetch(source.commit)
+            entries = list(repository.entries(revision.commit))
             for leaf, one in users:
                 self._take_leaf(leaf, one, repository, entries)
         except CheckError as error:
@@ -95,8 +95,10 @@ class _Gathering:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         ids = tuple(leaf.id for leaf, _ in users)
-        report = RepositoryReport(url=str(repository.url), asked=source.commit, commit=commit, leaves=ids)
+        report = RepositoryReport(url=str(repository.url), asked=source.commit, commit=revision.commit, leaves=ids)
         self.result.repositories.append(report)
+        if revision.note:
+            self.result.warnings += [one.problem(leaf.qna.file, "commit", revision.note) for leaf, one in users]
 
     def _take_leaf(self, leaf: Leaf, source: DocumentSource, repository: Repository, entries: list[Entry]) -> None:
         try:

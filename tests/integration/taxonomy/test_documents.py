@@ -73,6 +73,73 @@ class TestHttps:
         assert contents(gathered) == {"a.md": "old\n"}
         assert gathered.repositories[0].commit == old
 
+    @pytest.mark.parametrize(
+        ("written", "want", "note"),
+        [
+            ("feature/a,b", "side", "not pinned: feature/a,b is now"),
+            ("refs/heads/feature/a,b", "side", "not pinned: refs/heads/feature/a,b is now"),
+            ("HEAD", "main", "not pinned: the default branch is now"),
+            (" main ", "main", "not pinned: main is now"),
+            ("OLD", "old", ""),
+            ("deadbee", "side", "not pinned: deadbee is now"),
+            ("light", "old", ""),
+            ("refs/tags/light", "old", ""),
+            ("twice", "old", "twice is both a tag"),
+        ],
+    )
+    def test_a_name_is_taken_as_git_takes_it(
+        self, server: HttpsGitServer, birds: BareRepository, client: Client, written: str, want: str, note: str
+    ) -> None:
+        commits = {"old": birds.commit({"a.md": "old\n"}), "main": birds.commit({"a.md": "new\n"})}
+        commits["side"] = birds.commit({"a.md": "side\n"}, branch="feature/a,b")
+        birds.git("branch", "deadbee", commits["side"])
+        birds.git("tag", "light", commits["old"])
+        birds.git("tag", "-a", "-m", "x", "twice", commits["old"])
+        birds.git("branch", "twice", commits["main"])
+        asked = commits["old"].upper() if written == "OLD" else written
+        gathered = fetched(client.access(), document(repo=server.url("birds.git"), commit=asked))
+        assert gathered.repositories[0].commit == commits[want]
+        assert [warning.message[: len(note)] for warning in gathered.warnings] == ([note] if note else [])
+        assert all(warning.line and warning.line > 1 for warning in gathered.warnings)
+
+    def test_the_beginning_of_several_commits_names_them(
+        self, server: HttpsGitServer, birds: BareRepository, client: Client
+    ) -> None:
+        commits: dict[str, str] = {}
+        tree = birds.git("mktree")
+        for number in range(1000):  # of so many, two begin with the same four letters
+            commit = birds.git("commit-tree", "-m", str(number), tree)
+            if (first := commits.setdefault(commit[:4], commit)) != commit:
+                break
+        for name, one in (("a", first), ("b", commit), ("main", commit)):
+            birds.git("branch", name, one)
+        said = refused(fetched(client.access(), document(repo=server.url("birds.git"), commit=commit[:4])))
+        assert f"{commit[:4]!r} is the beginning of several commits of" in said
+        assert first in said
+        assert commit in said
+
+    @pytest.mark.usefixtures("birds")
+    def test_a_repository_without_a_commit_is_said_to_be_empty(self, server: HttpsGitServer, client: Client) -> None:
+        for commit in ("main", "HEAD", "abcdef1", "d" * 40):
+            gathered = fetched(client.access(), document(repo=server.url("birds.git"), commit=commit))
+            assert "is empty: it has no branch, no tag and no commit" in refused(gathered)
+
+    def test_a_default_branch_that_is_not_there_is_named(
+        self, server: HttpsGitServer, birds: BareRepository, client: Client
+    ) -> None:
+        commit = birds.commit({"a.md": TEXT}, branch="trunk")
+        url = server.url("birds.git")
+        said = refused(fetched(client.access(), document(repo=url, commit="HEAD")))
+        assert "has no default branch: its HEAD names one that is not there; it has 'trunk': write" in said
+        for name in ("trunk", commit[:7], commit):
+            assert contents(fetched(client.access(), document(repo=url, commit=name))) == {"a.md": TEXT}
+
+    def test_a_tag_of_a_file_is_no_commit(self, server: HttpsGitServer, birds: BareRepository, client: Client) -> None:
+        birds.commit({"a.md": TEXT})
+        birds.git("tag", "blob", birds.git("rev-parse", "main:a.md"))
+        said = refused(fetched(client.access(), document(repo=server.url("birds.git"), commit="blob")))
+        assert "is no commit, but a file, a folder or a tag of one" in said
+
     def test_an_annotated_tag_is_followed_to_its_commit(
         self, server: HttpsGitServer, birds: BareRepository, client: Client
     ) -> None:
@@ -132,9 +199,14 @@ class TestHttps:
         ("changes", "want"),
         [
             ({"repo": "nothing.git"}, "CloneFailed: does not exist (404), or it is private and needs credentials"),
-            ({"commit": "nowhere"}, "CloneFailed: has no commit, branch or tag 'nowhere'"),
+            (
+                {"commit": "nowhere"},
+                "CloneFailed: has no commit, branch or tag 'nowhere'; its default branch 'main' is at",
+            ),
+            ({"commit": "origin/main"}, "CloneFailed: 'origin/main'; on the server the branch is called 'main'"),
+            ({"commit": "main~1"}, "CloneFailed: 'main~1' counts from another commit; write the commit itself"),
             ({"commit": "deadbeef"}, "CloneFailed: has no commit 'deadbeef'"),
-            ({"commit": "d" * 40}, f"CloneFailed: has no commit '{'d' * 40}'"),
+            ({"commit": "d" * 40}, f"CloneFailed: has no commit '{'d' * 40}'; its default branch 'main' is at"),
             ({"commit": "--upload-pack=evil"}, "CloneFailed: is no name of a commit, branch or tag"),
             ({"patterns": ["*.rst"]}, "DocumentsNotFound: the pattern '*.rst' matches nothing in the repository"),
             ({"patterns": ["*.txt"]}, "DocumentsNotFound: matches no Markdown (.md) or PDF file, only 'notes.txt'"),
@@ -193,11 +265,9 @@ class TestHttps:
     def test_pdf_documents_are_taken_with_a_warning(
         self, server: HttpsGitServer, birds: BareRepository, client: Client
     ) -> None:
-        birds.commit({"a.pdf": b"%PDF-1.4", "a.md": TEXT})
-        url = server.url("birds.git")
-        gathered = fetched(
-            client.access(), document(repo=url, patterns=["a.md"]), document(repo=url, patterns=["a.pdf"])
-        )
+        commit = birds.commit({"a.pdf": b"%PDF-1.4", "a.md": TEXT})
+        leaf = {"repo": server.url("birds.git"), "commit": commit}
+        gathered = fetched(client.access(), document(**leaf, patterns=["a.md"]), document(**leaf, patterns=["a.pdf"]))
         assert not gathered.problems
         (warning,) = gathered.warnings
         assert warning.file == "knowledge/leaf1/qna.yaml"
