@@ -218,6 +218,7 @@ class TestHttps:
             ({"patterns": ["a.md", "b.pdf"]}, "InvalidTaxonomy: match Markdown and PDF files"),
             ({"patterns": ["lfs.md"]}, "InvalidTaxonomy: 'lfs.md' is a Git LFS pointer, and LFS files are not"),
             ({"patterns": ["binary.md"]}, "InvalidTaxonomy: 'binary.md' is not UTF-8 text"),
+            ({"patterns": ["wide.md"]}, "InvalidTaxonomy: 'wide.md' is UTF-16 text; save it as UTF-8"),
             ({"patterns": ["zero.md"]}, "InvalidTaxonomy: 'zero.md' is empty"),
         ],
     )
@@ -237,7 +238,8 @@ class TestHttps:
                 "leak.md": Link("/etc/passwd"),
                 "linked": Link("/etc"),
                 "lfs.md": "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 1\n",
-                "binary.md": b"\xff\xfe\0",
+                "binary.md": b"\xff\xff\0",
+                "wide.md": "# Birds".encode("utf-16"),
                 "zero.md": b"",
                 "vendor": Submodule("d" * 40),
                 ".gitmodules": f'[submodule "vendor"]\n\tpath = vendor\n\turl = {server.url("secret.git")}\n',
@@ -261,6 +263,34 @@ class TestHttps:
         gathered = fetched(client.access(), document(repo=server.url("birds.git"), patterns=["a.md", "b.md"]))
         assert contents(gathered) == {"a.md": TEXT}
         assert "the pattern 'b.md' matches nothing" in gathered.warnings[0].message
+
+    def test_documents_without_text_are_left_out_with_a_warning(
+        self, server: HttpsGitServer, birds: BareRepository, client: Client
+    ) -> None:
+        files = {"a.md": TEXT, "b.md": "# B\n", "c.md": "", "d.md": "<!-- todo -->\n"}
+        leaf = {"repo": server.url("birds.git"), "commit": birds.commit(files)}
+        gathered = fetched(
+            client.access(),
+            document(**leaf),
+            document(**leaf, patterns=["[bcd].md"]),
+            document(**leaf, patterns=["c.md"]),
+        )
+        assert contents(gathered) == {"a.md": TEXT}
+        (warning,) = gathered.warnings
+        assert warning.message == "'b.md', 'c.md', 'd.md': no text besides headings and the like; left out"
+        several, one = [problem.message for problem in gathered.problems]
+        assert several.startswith("'b.md', 'c.md', 'd.md' have no text besides headings and the like; samples are made")
+        assert one.startswith("'c.md' is empty; samples are made of text: write some, or let the patterns match other")
+        assert gathered.reason == "InvalidTaxonomy"
+        assert gathered.external
+
+    def test_byte_order_marks_and_line_ends_stay_as_they_are(
+        self, server: HttpsGitServer, birds: BareRepository, client: Client
+    ) -> None:
+        content = b"\xef\xbb\xbf# Birds\r\n\r\nThey fly.\r\n"
+        commit = birds.commit({"a.md": content})
+        gathered = fetched(client.access(), document(repo=server.url("birds.git"), commit=commit))
+        assert gathered.documents["knowledge_leaf0"][0].path.read_bytes() == content
 
     def test_pdf_documents_are_taken_with_a_warning(
         self, server: HttpsGitServer, birds: BareRepository, client: Client
