@@ -1,1 +1,1 @@
-"""Real Git servers for tests: https with accounts and redirects, and ssh."""
+"""Real Git servers for tests: http(s) with accounts and redirects, and ssh."""

@@ -1,4 +1,4 @@
-"""The project's https Git server with what tests need: private repositories, redirects, and bad manners."""
+"""The project's Git server, with and without TLS, and what tests need: private repositories, redirects, bad manners."""
 
 import base64
 import threading
@@ -61,20 +61,26 @@ class _Handler(GitHandler):
 
 
 @dataclass
-class HttpsGitServer:
+class HttpGitServer:
     """A running server; its repositories are the folders ``<name>.git`` of `root`."""
 
     root: Path
     behaviour: Behaviour
     server: GitServer
-    certificates: Certificates
+    scheme: ClassVar[str] = "http"
 
     @property
     def port(self) -> int:
         return int(self.server.server_address[1])
 
     def url(self, path: str, host: str = "localhost") -> str:
-        return f"https://{host}:{self.port}/{path}"
+        return f"{self.scheme}://{host}:{self.port}/{path}"
+
+
+@dataclass
+class HttpsGitServer(HttpGitServer):
+    certificates: Certificates
+    scheme: ClassVar[str] = "https"
 
 
 @contextmanager
@@ -82,10 +88,25 @@ def https_git_server(root: Path, certificates: Certificates, host: str = "127.0.
     behaviour = Behaviour()
     handler = type("Handler", (_Handler,), {"behaviour": behaviour})
     server = make_server(root, (host, 0), certificates.certificate, certificates.key, handler)
+    with _serving(server):
+        yield HttpsGitServer(root, behaviour, server, certificates)
+
+
+@contextmanager
+def http_git_server(root: Path) -> Iterator[HttpGitServer]:
+    """Serve without TLS, as Git servers inside clusters do."""
+    behaviour = Behaviour()
+    server = GitServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"behaviour": behaviour, "root": root}))
+    with _serving(server):
+        yield HttpGitServer(root, behaviour, server)
+
+
+@contextmanager
+def _serving(server: GitServer) -> Iterator[None]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
-        yield HttpsGitServer(root, behaviour, server, certificates)
+        yield
     finally:
         server.shutdown()
         server.server_close()

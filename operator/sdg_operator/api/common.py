@@ -119,6 +119,8 @@ Image = Annotated[
 _HOST = r"([A-Za-z0-9._][A-Za-z0-9._-]{0,252}|\[[0-9A-Fa-f]*:[0-9A-Fa-f:.]*\])"
 _PORT = r"(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?"
 _USER = r"([A-Za-z0-9._][A-Za-z0-9._-]{0,63}@)?"
+_NEVER = r"^[a-z]+:/(/|/[^/]*[@.])([.]|[A-Za-z0-9_-]{64}([^@]|$))|/[.]{1,2}(/|$)|%2[EeFf]"
+"""Parts of a host's name that no resolver can ask for, and paths that lead out of the repository."""
 _SERVER = f"^(https://|ssh://{_USER}){_HOST}{_PORT}"
 
 
@@ -136,8 +138,8 @@ def git_url_rules(path: str, words: str) -> JsonDict:
         (f"self.matches('{_PRINTABLE}')", "a URL has no spaces or other than plain ASCII characters"),
         ("!self.matches('[?#]')", "no query or fragment: give the repository's own URL"),
         (
-            f"self.matches(r'{_SERVER}{path}') && !self.matches(r'/[.]{{1,2}}(/|$)|%2[EeFf]')",
-            f"{words}; a port is a number, and the path has no '.' or '..' parts",
+            f"self.matches(r'{_SERVER}{path}') && !self.matches(r'{_NEVER}')",
+            f"{words}; a host has no empty part, a port is a number, and the path has no '.' or '..' parts",
         ),
     )
 

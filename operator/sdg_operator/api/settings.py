@@ -22,6 +22,7 @@ from sdg_operator.api.common import (
     SecretName,
 )
 from sdg_operator.api.datageneration import ModelFamily, PipelineName
+from sdg_operator.taxonomy.request import ALLOWED_HOST
 
 _Proxy = Annotated[str, AfterValidator(settings_checks.proxy), Field(min_length=1, max_length=1024)]
 _Resources = Annotated[Resources, settings_checks.refusing(settings_checks.resources)]
@@ -35,7 +36,7 @@ _Prices = Annotated[
 _QueueName = Annotated[str, Field(min_length=1, max_length=63, pattern=DNS_NAME)]
 """It becomes the value of a label."""
 _NoProxy = Annotated[str, Field(max_length=4096, pattern=r"^[ -~]*$")]
-_HostGlob = Annotated[str, Field(max_length=253, pattern=r"^[-A-Za-z0-9._:*?\[\]!]+$")]
+_AllowedHost = Annotated[str, Field(max_length=300, pattern=ALLOWED_HOST)]
 _Bytes = Annotated[int, Field(ge=1024, le=1 << 50)]
 _Count = Annotated[int, Field(ge=1, le=10_000_000)]
 _Id = Annotated[int, Field(le=2_147_483_647)]
@@ -165,8 +166,11 @@ class Taxonomies(SettingsModel):
         default="Warn",
         description="What a fault of form in a qna.yaml (yamllint) is: a warning, or a refusal as InstructLab has it.",
     )
-    allowed_hosts: list[_HostGlob] = Field(
-        default=[], description="Hosts of Git servers that may have a private address (all public ones are allowed)."
+    allowed_hosts: list[_AllowedHost] = Field(
+        default=[],
+        description="Hosts of Git servers, as globs, that may have a private address (all public ones are allowed). "
+        "http://HOST: it may also be reached over plain http, without credentials. HOST:PORT: this port only. "
+        "localhost, or an address, as it stands: it may be used though it is a loopback or link-local one.",
     )
     denied_ranges: list[AddressRange] = Field(
         default=[],

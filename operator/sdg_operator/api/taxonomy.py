@@ -15,15 +15,16 @@ from sdg_operator.api.common import (
     Timestamp,
 )
 from sdg_operator.api.rules import exactly_one, keyed_by, rules
+from sdg_operator.taxonomy.refname import REF, REF_LENGTH, REF_NEVER
 
 _GitRef = Annotated[
     str,
     Field(
         min_length=1,
-        max_length=255,
+        max_length=REF_LENGTH,
         json_schema_extra=rules(
             (
-                r"self.matches('^[!-,0-~][!-~]*$') && !self.matches(r'[~^:?*\[\\]|\.\.|@\{')",
+                f"self.matches('{REF}') && !self.matches(r'{REF_NEVER}')",
                 "give a branch, a tag or a commit (plain characters, not beginning with '-', '/' or '.')",
             ),
         ),

@@ -1,6 +1,7 @@
 """``sdg taxonomy check``: the operator's own check, on a laptop or in a taxonomy repository's CI."""
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from posixpath import normpath
@@ -55,12 +56,22 @@ def add_access_to(parser: "argparse._ActionsContainer") -> None:
         "--allow-host",
         action="append",
         default=[],
+        type=_allowed_host,
         metavar="GLOB",
-        help="host of a Git server that may have a private address (repeatable)",
+        help="host of a Git server that may have a private address; http://GLOB: also over plain http; an address or "
+        "localhost as it stands: whatever it is (repeatable)",
     )
     parser.add_argument(
         "--ca-file", type=_authorities, metavar="FILE", help="further certificate authorities of Git servers"
     )
+
+
+def _allowed_host(text: str) -> str:
+    from sdg_operator.taxonomy.request import ALLOWED_HOST  # noqa: PLC0415
+
+    if not re.match(ALLOWED_HOST, text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no host; write HOST, HOST:PORT or http://HOST, without a path")
+    return text
 
 
 def _authorities(text: str) -> Path:

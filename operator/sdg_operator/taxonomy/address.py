@@ -4,18 +4,17 @@ A host name is resolved once, its addresses are checked, and connections are mad
 of the name server can change nothing.
 """
 
-import fnmatch
 import ipaddress
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address
 
+from sdg_operator.taxonomy.allowedhost import Address, covering
 from sdg_operator.taxonomy.errors import CheckError
 from sdg_operator.taxonomy.giturl import GitUrl
 from sdg_operator.taxonomy.request import Network
 
-Address = IPv4Address | IPv6Address
 Resolver = Callable[[str, int], list[str]]
 
 _METADATA = tuple(
@@ -52,15 +51,16 @@ class AddressGuard:
                 f"the host {url.host} has no address ({error.strerror or error}); check the URL and the cluster's DNS"
             )
             raise CheckError("CloneFailed", message, retriable=True) from error
-        admitted = [text for text in found if self.refusal(url.host, ipaddress.ip_address(text.split("%")[0])) is None]
+        admitted = [text for text in found if self.refusal(url, ipaddress.ip_address(text.split("%")[0])) is None]
         if not admitted:
             address = ipaddress.ip_address(found[0].split("%")[0])
-            why = self.refusal(url.host, address)
+            why = self.refusal(url, address)
             raise CheckError("CloneFailed", f"the host {url.host} has the address {address}, which {why}")
         return admitted
 
-    def refusal(self, host: str, address: Address) -> str | None:
-        """Say why an address may not be used; None when it may."""
+    def refusal(self, url: GitUrl, address: Address) -> str | None:
+        """Say why an address may not be used for a URL; None when it may."""
+        entries = covering(self.network.allowed_hosts, url.host, url.port)
         for candidate in _embedded(address):
             if any(candidate in network for network in self.network.denied_ranges):
                 return "the administrator denies"
@@ -68,9 +68,14 @@ class AddressGuard:
                 continue
             if any(candidate in network for network in _METADATA):
                 return "belongs to a cloud's metadata service"
+            if any(entry.means(candidate) for entry in entries):
+                continue
             if candidate.is_loopback or candidate.is_link_local or candidate.is_multicast or candidate.is_unspecified:
-                return "is a loopback, link-local, multicast or unspecified one, never a Git server's"
-            if _is_private(candidate) and not _named(host, self.network.allowed_hosts):
+                return (
+                    "is a loopback, link-local, multicast or unspecified one; only `localhost` or the address itself, "
+                    "listed in taxonomies.allowedHosts (sdg taxonomy check: --allow-host), admits such"
+                )
+            if _is_private(candidate) and not entries:
                 return (
                     "is private; the administrator can add the host to the allowed ones "
                     "(taxonomies.allowedHosts of the settings)"
@@ -81,10 +86,6 @@ class AddressGuard:
 def _is_private(address: Address) -> bool:
     # Site-local and reserved IPv6 ranges count as global in `ipaddress`.
     return not address.is_global or address.is_reserved or (address.version == 6 and address.is_site_local)
-
-
-def _named(host: str, globs: tuple[str, ...]) -> bool:
-    return any(fnmatch.fnmatchcase(host.casefold(), glob.casefold()) for glob in globs)
 
 
 def _embedded(address: Address) -> list[Address]:

@@ -3,13 +3,13 @@
 import hashlib
 import re
 import shutil
-from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from sdg_operator.taxonomy.check import Leaf
+from sdg_operator.taxonomy.documenttext import unreadable, without_text
 from sdg_operator.taxonomy.errors import CheckError
 from sdg_operator.taxonomy.patterns import matches, refusal
 from sdg_operator.taxonomy.qna import DocumentSource
@@ -20,14 +20,14 @@ from sdg_operator.taxonomy.snapshot import DocumentFile
 
 _KINDS: Final = frozenset({".md", ".pdf"})
 """What InstructLab takes of what a pattern matches."""
-_CHUNK: Final = 1 << 16
 _AT_ONCE: Final = 1_000
 """Paths that are compared with a pattern between two looks at the clock."""
-_LFS: Final = b"version https://git-lfs"
 _PDF: Final = (
     "the documents are PDF files, which the default engine reads only where its image has the extra pdf; "
     "Markdown is read everywhere"
 )
+_SHOWN: Final = 200
+_LISTED: Final = 5
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -82,8 +82,8 @@ class _Gathering:
         folder = self._access.work / "repository"
         try:
             repository = Repository(source.repo, self._access, folder)
-            commit = repository.fetch(source.commit)
-            entries = list(repository.entries(commit))
+            revision = repository.fetch(source.commit)
+            entries = list(repository.entries(revision.commit))
             for leaf, one in users:
                 self._take_leaf(leaf, one, repository, entries)
         except CheckError as error:
@@ -95,8 +95,10 @@ class _Gathering:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         ids = tuple(leaf.id for leaf, _ in users)
-        report = RepositoryReport(url=str(repository.url), asked=source.commit, commit=commit, leaves=ids)
+        report = RepositoryReport(url=str(repository.url), asked=source.commit, commit=revision.commit, leaves=ids)
         self.result.repositories.append(report)
+        if revision.note:
+            self.result.warnings += [one.problem(leaf.qna.file, "commit", revision.note) for leaf, one in users]
 
     def _take_leaf(self, leaf: Leaf, source: DocumentSource, repository: Repository, entries: list[Entry]) -> None:
         try:
@@ -107,14 +109,26 @@ class _Gathering:
         target = self._access.work / "documents" / leaf.id
         target.mkdir(parents=True, exist_ok=True)
         names = _names([entry.path for entry in chosen])
-        files = []
+        files: list[DocumentFile] = []
+        empty: list[str] = []
         with repository.reader() as read:
             for entry, name in zip(chosen, names, strict=True):
                 self._count(entry)
-                files.append(_write(entry, target / name, read))
-                if why := _unreadable(files[-1]):
-                    self._refuse(leaf, source, "patterns.0", CheckError("InvalidTaxonomy", f"{entry.path!r} {why}"))
+                file = _write(entry, target / name, read)
+                if why := unreadable(file):
+                    failure = CheckError("InvalidTaxonomy", f"{shown(entry.path)} {why}")
+                    self._refuse(leaf, source, "patterns.0", failure)
                     return
+                if without_text(file):
+                    empty.append(entry.path)
+                else:
+                    files.append(file)
+        if not files:
+            self._refuse(leaf, source, "patterns.0", CheckError("InvalidTaxonomy", _nothing_to_read(empty, chosen)))
+            return
+        if empty:
+            message = f"{_listed(empty)}: no text besides headings and the like; left out"
+            self.result.warnings.append(source.problem(leaf.qna.file, "patterns.0", message))
         self.result.documents[leaf.id] = tuple(files)
 
     def _choose(self, leaf: Leaf, source: DocumentSource, entries: list[Entry]) -> list[Entry]:
@@ -177,6 +191,24 @@ class _PatternError(Exception):
         super().__init__(message)
 
 
+def shown(path: str) -> str:
+    """Give a path that the repository chose as it may stand in a message."""
+    return repr(path if len(path) <= _SHOWN else f"{path[:_SHOWN]}…")
+
+
+def _listed(paths: list[str]) -> str:
+    more = len(paths) - _LISTED
+    return ", ".join(map(shown, paths[:_LISTED])) + (f" and {more} more" if more > 0 else "")
+
+
+def _nothing_to_read(empty: list[str], chosen: list[Entry]) -> str:
+    if all(entry.size == 0 for entry in chosen):
+        what = "is empty" if len(empty) == 1 else "are empty"
+    else:
+        what = f"{'has' if len(empty) == 1 else 'have'} no text besides headings and the like"
+    return f"{_listed(empty)} {what}; samples are made of text: write some, or let the patterns match other documents"
+
+
 def _kind(path: str) -> str:
     return PurePosixPath(path).suffix.lower()
 
@@ -218,24 +250,3 @@ def _write(entry: Entry, path: Path, read: Callable[[str, Callable[[bytes], obje
 
         read(entry.sha, write)
     return DocumentFile(path.name, path, entry.size, digest.hexdigest())
-
-
-def _unreadable(document: DocumentFile) -> str | None:
-    """Say why a document cannot be used; None when it can."""
-    if document.size == 0:
-        return "is empty"
-    with document.path.open("rb") as file:
-        if file.read(len(_LFS)) == _LFS:
-            return "is a Git LFS pointer, and LFS files are not fetched; keep the file in Git itself"
-        if document.path.suffix == ".pdf":
-            return None
-    decoder = getincrementaldecoder("utf-8")()
-    try:
-        with document.path.open("rb") as file:
-            while piece := file.read(_CHUNK):
-                if "\0" in decoder.decode(piece):
-                    return "has NUL characters; it is no text"
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return "is not UTF-8 text"
-    return None

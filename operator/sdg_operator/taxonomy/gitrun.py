@@ -147,7 +147,7 @@ class GitProgram:
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         environment |= identity(self.home, os.getuid(), os.getgid())
         environment |= {
-            "GIT_ALLOW_PROTOCOL": "https:ssh",
+            "GIT_ALLOW_PROTOCOL": "none",  # but for what is meant to go out, which names its own
             "GIT_CONFIG_GLOBAL": "/dev/null",
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_CONFIG_COUNT": str(len(pairs)),

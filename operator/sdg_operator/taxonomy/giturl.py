@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from sdg_operator.taxonomy.allowedhost import plain_http
 from sdg_operator.taxonomy.errors import CheckError
 from sdg_operator.taxonomy.request import GitCredential
 
-_PORTS: Final = {"https": 443, "ssh": 22}
+_PORTS: Final = {"https": 443, "ssh": 22, "http": 80}
 _HOST: Final = re.compile(r"^(?!-)[A-Za-z0-9._-]{1,253}$|^[0-9A-Fa-f:.]+$")
 _USER: Final = re.compile(r"^(?!-)[A-Za-z0-9._-]{1,64}$")
 _SCP: Final = re.compile(r"^(?P<user>[A-Za-z0-9._-]+)@(?P<host>[A-Za-z0-9._-]+):(?!/)(?P<path>.+)$")
@@ -29,10 +30,11 @@ class GitUrl:
     """For ssh only."""
 
     @classmethod
-    def parse(cls, text: str) -> "GitUrl":
+    def parse(cls, text: str, allowed_hosts: Iterable[str] = ()) -> "GitUrl":
         """Accept ``https://host[:port]/path``, ``ssh://[user@]host[:port]/path`` and ``user@host:path`` (ssh).
 
-        Raises `CheckError` with reason CloneFailed; the message never repeats a password.
+        ``http://`` is accepted for those of the allowed hosts that are written so. Raises `CheckError` with reason
+        CloneFailed; the message never repeats a password.
         """
         if len(text) > _LENGTH or not text.isprintable() or not text.isascii() or " " in text:
             raise CheckError("CloneFailed", "the URL is too long, or has spaces or other than plain characters")
@@ -46,7 +48,7 @@ class GitUrl:
         if parts.scheme not in _PORTS:
             scheme = f"{parts.scheme}://" if parts.scheme else "without a scheme"
             raise CheckError("CloneFailed", f"a URL {scheme} is not accepted; use https:// or ssh://")
-        if parts.password is not None or (parts.username is not None and parts.scheme == "https"):
+        if parts.password is not None or (parts.username is not None and parts.scheme != "ssh"):
             message = "there are credentials in the URL; put them into a Secret and name it in spec.credentials"
             raise CheckError("CloneFailed", message)
         if parts.query or parts.fragment:
@@ -59,7 +61,10 @@ class GitUrl:
             raise CheckError("CloneFailed", "the URL's path has . or .. parts, encoded slashes or backslashes")
         if not parts.path.strip("/") or parts.path.startswith("/-"):
             raise CheckError("CloneFailed", "the URL names no repository")
-        return cls(parts.scheme, parts.hostname, port or _PORTS[parts.scheme], parts.path, parts.username)
+        url = cls(parts.scheme, parts.hostname, port or _PORTS[parts.scheme], parts.path, parts.username)
+        if url.scheme == "http" and not plain_http(allowed_hosts, url.host, url.port):
+            raise CheckError("CloneFailed", _refusal_of_plain_http(url))
+        return url
 
     def __str__(self) -> str:
         return f"{self.origin}{self.path}"
@@ -73,6 +78,14 @@ class GitUrl:
 
     def at(self, path: str) -> "GitUrl":
         return replace(self, path=path)
+
+
+def _refusal_of_plain_http(url: GitUrl) -> str:
+    host = url.origin
+    return (
+        f"a URL http:// is not accepted: use https://, or let the administrator list {host} in taxonomies.allowedHosts "
+        f"of the settings (sdg taxonomy check: --allow-host {host})"
+    )
 
 
 def _is_host(name: str) -> bool:
@@ -90,7 +103,10 @@ def credential_for(url: GitUrl, credentials: Iterable[GitCredential]) -> GitCred
     """Choose the credential whose prefix covers the URL, the longest one; None when there is none.
 
     A prefix ends at a ``/``: ``https://host/acme`` covers ``https://host/acme/x``, never ``https://host/acme-evil``.
+    Nothing serves a URL ``http://``: whoever listens would have the password.
     """
+    if url.scheme == "http":
+        return None
     covering = [item for item in credentials if _covers(item.url_prefix, url)]
     return max(covering, key=lambda item: len(item.url_prefix), default=None)
 

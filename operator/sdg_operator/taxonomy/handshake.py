@@ -1,4 +1,4 @@
-"""Asks an https Git server for a repository before Git does: follows redirects safely, and learns why one fails.
+"""Asks an http(s) Git server for a repository before Git does: follows redirects safely, and learns why one fails.
 
 Git would follow a redirect to any address, with the credentials it had; it is told not to follow any. Here each step
 is checked like the URL that the taxonomy names: scheme, address, and its own credentials or none.
@@ -45,7 +45,7 @@ class Remote:
 def locate(
     url: GitUrl, credentials: Iterable[GitCredential], guard: AddressGuard, context: ssl.SSLContext, seconds: float
 ) -> Remote:
-    """Find where an https repository is, redirects included.
+    """Find where an https (or, where allowed, http) repository is, redirects included.
 
     Raises `CheckError` with reason CloneFailed or SecretIncomplete, in words that say what to mend.
     """
@@ -54,7 +54,7 @@ def locate(
         remote = _remote(url, credentials, guard)
         status, content_type, location = _ask(remote, context, min(seconds, _SECONDS))
         if status in {301, 302, 303, 307, 308}:
-            url = _redirected(url, location)
+            url = _redirected(url, location, guard)
             continue
         _judge(remote, status, content_type)
         return remote
@@ -65,6 +65,12 @@ def _remote(url: GitUrl, credentials: tuple[GitCredential, ...], guard: AddressG
     credential = credential_for(url, credentials)
     authorization = _authorization(credential) if credential else None
     proxy = proxy_for(url)
+    if proxy and url.scheme == "http":
+        message = (
+            f"{url} is plain http, and a proxy is set for it: nothing would tell whom the proxy reaches; "
+            f"use https://, or let the administrator add {url.host} to NO_PROXY (proxy.noProxy of the settings)"
+        )
+        raise CheckError("CloneFailed", message)
     if proxy is None:
         return Remote(url, tuple(guard.admit(url)), authorization, credential)
     try:  # The proxy resolves the name by itself; what this side can see of it is checked all the same.
@@ -90,19 +96,21 @@ def _authorization(credential: GitCredential) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-class _PinnedConnection(http.client.HTTPSConnection):
-    """Connects to a checked address; the certificate must still be the host's."""
+class _PinnedConnection(http.client.HTTPConnection):
+    """Connects to a checked address; with https, the certificate must still be the host's."""
 
     def __init__(self, remote: Remote, context: ssl.SSLContext, seconds: float) -> None:
-        super().__init__(remote.url.host, remote.url.port, timeout=seconds, context=context)
+        super().__init__(remote.url.host, remote.url.port, timeout=seconds)
         self._addresses = remote.addresses
-        self._tls = context
+        self._tls = context if remote.url.scheme == "https" else None
 
     def connect(self) -> None:
-        plain = self._first_that_answers()
-        # The handshake comes after `sock` is set, so that a server which drips it can be cut off.
-        self.sock = self._tls.wrap_socket(plain, server_hostname=self.host, do_handshake_on_connect=False)
-        self.sock.do_handshake()
+        self.sock = self._first_that_answers()
+        if self._tls:
+            # The handshake comes after `sock` is set, so that a server which drips it can be cut off.
+            tls = self._tls.wrap_socket(self.sock, server_hostname=self.host, do_handshake_on_connect=False)
+            self.sock = tls
+            tls.do_handshake()
 
     def _first_that_answers(self) -> socket.socket:
         """Try the addresses in turn; the time is for all of them together, however many the name has."""
@@ -121,7 +129,7 @@ class _PinnedConnection(http.client.HTTPSConnection):
 def _ask(remote: Remote, context: ssl.SSLContext, seconds: float) -> tuple[int, str, str]:
     """Send the first request of a fetch; only the answer's head is read."""
     url = remote.url
-    connection: http.client.HTTPSConnection
+    connection: http.client.HTTPConnection
     if remote.proxy:
         connection = http.client.HTTPSConnection(remote.proxy.host, remote.proxy.port, timeout=seconds, context=context)
         connection.set_tunnel(url.host, url.port, headers=remote.proxy.headers)
@@ -151,13 +159,13 @@ def _ask(remote: Remote, context: ssl.SSLContext, seconds: float) -> tuple[int, 
         connection.close()
 
 
-def _cut_off(connection: http.client.HTTPSConnection) -> None:
+def _cut_off(connection: http.client.HTTPConnection) -> None:
     with suppress(OSError):  # it may have ended just now
         if connection.sock:
             connection.sock.shutdown(socket.SHUT_RDWR)
 
 
-def _redirected(url: GitUrl, location: str) -> GitUrl:
+def _redirected(url: GitUrl, location: str, guard: AddressGuard) -> GitUrl:
     try:
         target = urlsplit(urljoin(str(url.at(url.path.rstrip("/") + _SERVICE)), location))
     except ValueError as error:
@@ -168,13 +176,22 @@ def _redirected(url: GitUrl, location: str) -> GitUrl:
         raise CheckError("CloneFailed", message)
     place = target._replace(path=target.path.removesuffix(path), query="").geturl()
     try:
-        found = GitUrl.parse(place)
+        found = GitUrl.parse(place, guard.network.allowed_hosts)
     except CheckError as error:
         raise CheckError("CloneFailed", f"{url} redirects to a place that is refused: {error.message}") from error
-    if found.scheme != "https":
-        message = f"{url} redirects to a place that is refused: from https:// only https:// is followed"
+    if found.scheme not in {"https", url.scheme}:
+        follows = "https:// is" if url.scheme == "https" else "https:// and allowed http:// are"
+        message = f"{url} redirects to a place that is refused: from {url.scheme}:// only {follows} followed"
         raise CheckError("CloneFailed", message)
     return found
+
+
+def _refused(url: GitUrl, credential: GitCredential | None, status: int) -> str:
+    if credential:
+        return f"{url} refuses the credentials given for {credential.url_prefix} ({status})"
+    if url.scheme == "http":
+        return f"{url} asks for credentials ({status}), and none are ever sent over plain http; use https://"
+    return f"{url} asks for credentials ({status}), and none are given for it; name a Secret in spec.credentials"
 
 
 def _judge(remote: Remote, status: int, content_type: str) -> None:
@@ -185,12 +202,7 @@ def _judge(remote: Remote, status: int, content_type: str) -> None:
             raise CheckError("CloneFailed", message)
         return
     if status in {401, 403}:
-        message = (
-            f"{url} refuses the credentials given for {credential.url_prefix} ({status})"
-            if credential
-            else f"{url} asks for credentials ({status}), and none are given for it; name a Secret in spec.credentials"
-        )
-        raise CheckError("CloneFailed", message)
+        raise CheckError("CloneFailed", _refused(url, credential, status))
     if status in {404, 410}:
         hint = "" if credential else ", or it is private and needs credentials"
         raise CheckError("CloneFailed", f"{url} does not exist ({status}){hint}")

@@ -4,28 +4,28 @@ Without a work tree there are no links to follow, no filters (LFS), no hooks and
 repository chose ever becomes a name on this disk.
 """
 
-import re
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from sdg_operator.taxonomy import refname
 from sdg_operator.taxonomy.address import AddressGuard
+from sdg_operator.taxonomy.advertised import HEADS, TAGS, Advertised, Revision, asked_for, names_of
 from sdg_operator.taxonomy.deadline import Deadline
 from sdg_operator.taxonomy.errors import CheckError
 from sdg_operator.taxonomy.gitrun import GitFailed, GitProgram, memory_share
 from sdg_operator.taxonomy.giturl import GitUrl
+from sdg_operator.taxonomy.gitwords import cannot_give, explained
 from sdg_operator.taxonomy.handshake import Remote, locate
 from sdg_operator.taxonomy.request import GitCredential, Limits
 from sdg_operator.taxonomy.sshcommand import ssh_command
 
-_COMMIT: Final = re.compile(r"^[0-9a-f]{40}$|^[0-9a-f]{64}$")
-_ABBREVIATED: Final = re.compile(r"^[0-9a-f]{4,39}$")
-_REF: Final = re.compile(r"^(?![-./])[A-Za-z0-9._/+@#-]{1,255}$")
 _CHUNK: Final = 1 << 16
+_SHOWN: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,45 +73,43 @@ class Repository:
 
     def __init__(self, url: str, access: Access, folder: Path) -> None:
         """Find the repository. Raises `CheckError` with reason CloneFailed."""
-        self.url = GitUrl.parse(url)
+        self.url = GitUrl.parse(url, access.guard.network.allowed_hosts)
         self._access = access
         self._settings, self._environment = self._transport()
         memory = min(access.limits.git_memory_bytes, memory_share())
         self._git = GitProgram.create(folder, access.work / "home", memory, str(self.url))
 
-    def fetch(self, wanted: str | None) -> str:
-        """Fetch one commit without its history, and give its full name.
+    def fetch(self, wanted: str | None) -> Revision:
+        """Fetch one commit without its history.
 
         `wanted` is a commit (also abbreviated), a branch or a tag; None is the default branch. Raises `CheckError`.
         """
-        if wanted is not None and not _REF.match(wanted):
-            raise CheckError("CloneFailed", f"{wanted[:80]!r} is no name of a commit, branch or tag")
-        if wanted is not None and _COMMIT.match(wanted):
-            name: str | None = wanted
-        else:
-            name = self._advertised(wanted)
-        if name is not None:
+        name = _checked("HEAD" if wanted is None else wanted)
+        found: Revision | None = Revision(name)
+        if not refname.is_commit(name):
+            advertised = self._advertised(*asked_for(name))
+            found = advertised.revision(name)
+            if found is None and not refname.is_abbreviated(name):
+                raise self._unknown(name, advertised)
+        if found is not None:
             try:
-                self._fetch("--depth=1", name)
-                return self._commit(name)
+                self._fetch("--depth=1", found.commit)
             except GitFailed as error:
-                if not _cannot_give(error):
+                if not cannot_give(error):
                     raise self._explained(error) from error
-        return self._fetch_all(wanted or "HEAD")
+            else:
+                return Revision(self._commit(found.commit, name), found.note)
+        return Revision(self._fetch_all(name), found.note if found else "")
 
     def fetch_history(self, wanted: str | None, base: str) -> tuple[str, str]:
         """Fetch everything; give the commit of `wanted`, and the one where it and `base` parted."""
-        refs = [name for name in (wanted, base) if name is not None]
-        if any(not _REF.match(name) for name in refs):
-            raise CheckError("CloneFailed", "ref or baseRef is no name of a commit, branch or tag")
-        head = self._fetch_all(wanted or "HEAD")
+        wanted, base = _checked("HEAD" if wanted is None else wanted), _checked(base)
+        head = self._fetch_all(wanted)
         other = self._resolved(base)
         try:
             parted = self._run("merge-base", head, other).strip()
         except GitFailed as error:
-            raise CheckError(
-                "CloneFailed", f"{base!r} and {wanted or 'the default branch'!r} have no commit in common"
-            ) from error
+            raise CheckError("CloneFailed", f"{base!r} and {wanted!r} have no commit in common") from error
         return head, parted
 
     def entries(self, commit: str, path: str = "") -> Iterator[Entry]:
@@ -188,7 +186,7 @@ class Repository:
         access = self._access
         remote = locate(self.url, access.credentials, access.guard, context, access.seconds())
         self.url = remote.url
-        return _https_settings(remote, access.ca_file), {}
+        return _http_settings(remote, access.ca_file), {}
 
     def _run(self, *arguments: str) -> str:
         return self._git.run(*arguments, seconds=self._access.seconds())
@@ -198,7 +196,7 @@ class Repository:
             *arguments,
             seconds=self._access.seconds(),
             settings=self._settings,
-            environment=self._environment,
+            environment={**self._environment, "GIT_ALLOW_PROTOCOL": self.url.scheme},
             file_bytes=self._access.limits.repository_bytes,
         )
 
@@ -207,72 +205,71 @@ class Repository:
         refs = [item for item in arguments if not item.startswith("--")]
         self._network("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", *depth, "--", str(self.url), *refs)
 
-    def _advertised(self, wanted: str | None) -> str | None:
-        """Ask the server which commit a branch, tag or HEAD is at; None when it names no such ref."""
-        names = ["HEAD"] if wanted is None else [f"refs/heads/{wanted}", f"refs/tags/{wanted}", wanted]
+    def _advertised(self, *names: str) -> Advertised:
+        """Ask the server for refs, also by globs."""
         try:
-            output = self._network("ls-remote", "--quiet", "--", str(self.url), *names)
+            output = self._network("ls-remote", "--quiet", "--symref", "--", str(self.url), *names)
         except GitFailed as error:
             raise self._explained(error) from error
-        lines = (line.partition("\t") for line in output.splitlines())
-        found = {name: commit for commit, _, name in lines}
-        return next((found[name] for name in names if name in found), None)
+        return Advertised.parse(output)
 
     def _fetch_all(self, wanted: str) -> str:
         """Fetch all branches and tags with their history: for abbreviated commits, and servers that give no others."""
+        head = ["+HEAD:refs/fetched/head"] if wanted == "HEAD" else []
         try:
-            self._fetch("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", "+HEAD:refs/fetched/head")
+            self._fetch("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", *head)
         except GitFailed as error:
             raise self._explained(error) from error
-        return self._resolved("refs/fetched/head" if wanted == "HEAD" else wanted)
+        return self._resolved(wanted)
 
     def _resolved(self, wanted: str) -> str:
-        for name in (f"refs/heads/{wanted}", f"refs/tags/{wanted}", wanted):
-            try:
-                return self._commit(name)
-            except GitFailed:
-                continue
-        kind = "commit" if _COMMIT.match(wanted) or _ABBREVIATED.match(wanted) else "commit, branch or tag"
-        raise CheckError("CloneFailed", f"{self.url} has no {kind} {wanted!r}")
+        names = ["refs/fetched/head"] if wanted == "HEAD" else [*names_of(wanted), wanted]
+        for name in names:
+            with suppress(GitFailed):
+                return self._rev_parse(f"{name}^{{commit}}")
+        if refname.is_abbreviated(wanted) and (commits := self._beginning_with(wanted)):
+            message = f"{wanted!r} is the beginning of several commits of {self.url}: {', '.join(commits)}; write more"
+            raise CheckError("CloneFailed", f"{message} of it")
+        raise self._unknown(wanted, self._advertised(*asked_for(wanted)))
 
-    def _commit(self, name: str) -> str:
-        return self._run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}").strip()
+    def _beginning_with(self, abbreviated: str) -> list[str]:
+        """Give some of the commits whose names begin so."""
+        objects = self._run("rev-parse", f"--disambiguate={abbreviated}").split()[:_SHOWN]
+        return [name for name in objects if self._run("cat-file", "-t", name).strip() == "commit"]
+
+    def _unknown(self, wanted: str, advertised: Advertised) -> CheckError:
+        if not advertised.refs and not (others := self._advertised(f"{HEADS}*", f"{TAGS}*").refs):
+            return CheckError("CloneFailed", f"{self.url} is empty: it has no branch, no tag and no commit")
+        if wanted == "HEAD":
+            message = f"{self.url} has no default branch: its HEAD names one that is not there"
+            shown = ", ".join(repr(name.removeprefix(HEADS)) for name in sorted(others)[:_SHOWN])
+            return CheckError("CloneFailed", f"{message}; it has {shown}: write one of them, or a commit")
+        is_commit = refname.is_commit(wanted) or refname.is_abbreviated(wanted)
+        kind = "commit" if is_commit else "commit, branch or tag"
+        return CheckError("CloneFailed", f"{self.url} has no {kind} {wanted!r}{advertised.hint(wanted)}")
+
+    def _commit(self, name: str, wanted: str) -> str:
+        try:
+            return self._rev_parse(f"{name}^{{commit}}")
+        except GitFailed as error:
+            message = f"{wanted!r} of {self.url} is no commit, but a file, a folder or a tag of one; write a commit"
+            raise CheckError("CloneFailed", message) from error
+
+    def _rev_parse(self, name: str) -> str:
+        return self._run("rev-parse", "--verify", "--quiet", "--end-of-options", name).strip()
 
     def _explained(self, error: GitFailed) -> CheckError:
-        """Say in our own words what Git's, or the server's, mean; theirs go to the log."""
-        print(f"git: {error.text}", flush=True)  # noqa: T201 - the container's log
-        for marker, message, retriable in _EXPLANATIONS:
-            if marker in error.text:
-                return CheckError("CloneFailed", f"{self.url}: {message}", retriable=retriable)
-        limit = self._access.limits.repository_bytes
-        # A pack at its limit is ended by the kernel, without a word of Git's.
-        if any(file.stat().st_size >= limit for file in self._git.folder.glob("objects/pack/*")):
-            return CheckError("TooLarge", f"{self.url} has more than {limit} bytes (packed)")
-        return CheckError("CloneFailed", f"{self.url} cannot be fetched; the log has Git's words", retriable=True)
+        return explained(error, self._git, self._access.limits.repository_bytes)
 
 
-_EXPLANATIONS: Final = (
-    ("ut of memory", "the repository needs more memory than a check may use", False),
-    ("Host key verification failed", "the server's key is not the one in known_hosts of the Secret", False),
-    ("Permission denied", "the server refuses the key (ssh-privatekey of the Secret)", False),
-    ("Could not resolve hostname", "the host has no address", True),
-    ("Connection refused", "the server refuses connections", True),
-    ("Connection timed out", "the server does not answer", True),
-    ("does not appear to be a git repository", "there is no such repository", False),
-    ("epository not found", "there is no such repository, or the credentials may not read it", False),
-    ("error: 404", "there is no such repository", False),
-)
+def _checked(wanted: str) -> str:
+    name = refname.spelt(wanted)
+    if why := refname.refusal(name):
+        raise CheckError("CloneFailed", why)
+    return name
 
 
-def _cannot_give(error: GitFailed) -> bool:
-    """Servers may refuse a commit that no branch points at, unless all is fetched."""
-    return any(
-        marker in error.text
-        for marker in ("not our ref", "unadvertised object", "couldn't find remote ref", "does not support shallow")
-    )
-
-
-def _https_settings(remote: Remote, ca_file: Path) -> dict[str, str | list[str]]:
+def _http_settings(remote: Remote, ca_file: Path) -> dict[str, str | list[str]]:
     url = remote.url
     settings: dict[str, str | list[str]] = {
         "http.sslCAInfo": str(ca_file),

@@ -14,8 +14,12 @@ TERMINATION_LOG_ENV: Final = "SDG_TERMINATION_LOG"
 """Overrides where the short report goes."""
 TERMINATION_LOG: Final = "/dev/termination-log"
 
-Lint = Literal["Warn", "Strict"]
+PLAIN_HTTP: Final = "http://"
+"""In front of an allowed host: it may also be reached without TLS."""
+ALLOWED_HOST: Final = rf"^({PLAIN_HTTP})?[-A-Za-z0-9._:*?\[\]!]+$"
+"""Form of an allowed host, see `allowedhost`."""
 
+Lint = Literal["Warn", "Strict"]
 Bytes = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -101,7 +105,8 @@ class Network(Record):
     """Which addresses a Git server may have. Public ones may be used unless denied."""
 
     allowed_hosts: tuple[str, ...] = ()
-    """Globs of host names that may have a private address (never loopback or link-local)."""
+    """Globs of host names that may have a private address, or single hosts and addresses that may have any; with
+    ``http://`` in front the host may also be reached over plain http (see `allowedhost`)."""
     allowed_ranges: tuple[IPvAnyNetwork, ...] = ()
     """Ranges that may be used whatever they are."""
     denied_ranges: tuple[IPvAnyNetwork, ...] = ()

@@ -82,7 +82,7 @@ def _read_git(source: GitTree, access: Access, folder: Path) -> Read:
     repository = Repository(source.url, access, folder)
     only = None
     if source.base_ref is None:
-        commit = repository.fetch(source.ref)
+        commit = repository.fetch(source.ref).commit
     else:
         commit, parted = repository.fetch_history(source.ref, source.base_ref)
         prefix = f"{path}/" if path else ""

@@ -21,11 +21,11 @@ from sdg_operator.taxonomy.errors import CheckError
 from sdg_operator.taxonomy.repository import Access
 from sdg_operator.taxonomy.request import GitCredential, Limits, Network
 from sdg_operator.taxonomy.tree import Tree
-from tests.git.https import HttpsGitServer, https_git_server
+from tests.git.https import HttpGitServer, HttpsGitServer, http_git_server, https_git_server
 from tests.git.proxy import TunnelProxy, tunnel_proxy
 from tests.git.repositories import BareRepository, Link, Submodule
 from tests.git.ssh import SshGitServer, make_key
-from tests.integration.taxonomy.conftest import Client
+from tests.integration.taxonomy.conftest import LOOPBACK, Client
 from tests.taxonomies.making import document, knowledge
 
 TEXT = "# Birds\n\nThey fly.\n"
@@ -72,6 +72,73 @@ class TestHttps:
         gathered = fetched(client.access(), document(repo=server.url("birds.git"), commit=old[:short]))
         assert contents(gathered) == {"a.md": "old\n"}
         assert gathered.repositories[0].commit == old
+
+    @pytest.mark.parametrize(
+        ("written", "want", "note"),
+        [
+            ("feature/a,b", "side", "not pinned: feature/a,b is now"),
+            ("refs/heads/feature/a,b", "side", "not pinned: refs/heads/feature/a,b is now"),
+            ("HEAD", "main", "not pinned: the default branch is now"),
+            (" main ", "main", "not pinned: main is now"),
+            ("OLD", "old", ""),
+            ("deadbee", "side", "not pinned: deadbee is now"),
+            ("light", "old", ""),
+            ("refs/tags/light", "old", ""),
+            ("twice", "old", "twice is both a tag"),
+        ],
+    )
+    def test_a_name_is_taken_as_git_takes_it(
+        self, server: HttpsGitServer, birds: BareRepository, client: Client, written: str, want: str, note: str
+    ) -> None:
+        commits = {"old": birds.commit({"a.md": "old\n"}), "main": birds.commit({"a.md": "new\n"})}
+        commits["side"] = birds.commit({"a.md": "side\n"}, branch="feature/a,b")
+        birds.git("branch", "deadbee", commits["side"])
+        birds.git("tag", "light", commits["old"])
+        birds.git("tag", "-a", "-m", "x", "twice", commits["old"])
+        birds.git("branch", "twice", commits["main"])
+        asked = commits["old"].upper() if written == "OLD" else written
+        gathered = fetched(client.access(), document(repo=server.url("birds.git"), commit=asked))
+        assert gathered.repositories[0].commit == commits[want]
+        assert [warning.message[: len(note)] for warning in gathered.warnings] == ([note] if note else [])
+        assert all(warning.line and warning.line > 1 for warning in gathered.warnings)
+
+    def test_the_beginning_of_several_commits_names_them(
+        self, server: HttpsGitServer, birds: BareRepository, client: Client
+    ) -> None:
+        commits: dict[str, str] = {}
+        tree = birds.git("mktree")
+        for number in range(1000):  # of so many, two begin with the same four letters
+            commit = birds.git("commit-tree", "-m", str(number), tree)
+            if (first := commits.setdefault(commit[:4], commit)) != commit:
+                break
+        for name, one in (("a", first), ("b", commit), ("main", commit)):
+            birds.git("branch", name, one)
+        said = refused(fetched(client.access(), document(repo=server.url("birds.git"), commit=commit[:4])))
+        assert f"{commit[:4]!r} is the beginning of several commits of" in said
+        assert first in said
+        assert commit in said
+
+    @pytest.mark.usefixtures("birds")
+    def test_a_repository_without_a_commit_is_said_to_be_empty(self, server: HttpsGitServer, client: Client) -> None:
+        for commit in ("main", "HEAD", "abcdef1", "d" * 40):
+            gathered = fetched(client.access(), document(repo=server.url("birds.git"), commit=commit))
+            assert "is empty: it has no branch, no tag and no commit" in refused(gathered)
+
+    def test_a_default_branch_that_is_not_there_is_named(
+        self, server: HttpsGitServer, birds: BareRepository, client: Client
+    ) -> None:
+        commit = birds.commit({"a.md": TEXT}, branch="trunk")
+        url = server.url("birds.git")
+        said = refused(fetched(client.access(), document(repo=url, commit="HEAD")))
+        assert "has no default branch: its HEAD names one that is not there; it has 'trunk': write" in said
+        for name in ("trunk", commit[:7], commit):
+            assert contents(fetched(client.access(), document(repo=url, commit=name))) == {"a.md": TEXT}
+
+    def test_a_tag_of_a_file_is_no_commit(self, server: HttpsGitServer, birds: BareRepository, client: Client) -> None:
+        birds.commit({"a.md": TEXT})
+        birds.git("tag", "blob", birds.git("rev-parse", "main:a.md"))
+        said = refused(fetched(client.access(), document(repo=server.url("birds.git"), commit="blob")))
+        assert "is no commit, but a file, a folder or a tag of one" in said
 
     def test_an_annotated_tag_is_followed_to_its_commit(
         self, server: HttpsGitServer, birds: BareRepository, client: Client
@@ -132,9 +199,14 @@ class TestHttps:
         ("changes", "want"),
         [
             ({"repo": "nothing.git"}, "CloneFailed: does not exist (404), or it is private and needs credentials"),
-            ({"commit": "nowhere"}, "CloneFailed: has no commit, branch or tag 'nowhere'"),
+            (
+                {"commit": "nowhere"},
+                "CloneFailed: has no commit, branch or tag 'nowhere'; its default branch 'main' is at",
+            ),
+            ({"commit": "origin/main"}, "CloneFailed: 'origin/main'; on the server the branch is called 'main'"),
+            ({"commit": "main~1"}, "CloneFailed: 'main~1' counts from another commit; write the commit itself"),
             ({"commit": "deadbeef"}, "CloneFailed: has no commit 'deadbeef'"),
-            ({"commit": "d" * 40}, f"CloneFailed: has no commit '{'d' * 40}'"),
+            ({"commit": "d" * 40}, f"CloneFailed: has no commit '{'d' * 40}'; its default branch 'main' is at"),
             ({"commit": "--upload-pack=evil"}, "CloneFailed: is no name of a commit, branch or tag"),
             ({"patterns": ["*.rst"]}, "DocumentsNotFound: the pattern '*.rst' matches nothing in the repository"),
             ({"patterns": ["*.txt"]}, "DocumentsNotFound: matches no Markdown (.md) or PDF file, only 'notes.txt'"),
@@ -146,6 +218,7 @@ class TestHttps:
             ({"patterns": ["a.md", "b.pdf"]}, "InvalidTaxonomy: match Markdown and PDF files"),
             ({"patterns": ["lfs.md"]}, "InvalidTaxonomy: 'lfs.md' is a Git LFS pointer, and LFS files are not"),
             ({"patterns": ["binary.md"]}, "InvalidTaxonomy: 'binary.md' is not UTF-8 text"),
+            ({"patterns": ["wide.md"]}, "InvalidTaxonomy: 'wide.md' is UTF-16 text; save it as UTF-8"),
             ({"patterns": ["zero.md"]}, "InvalidTaxonomy: 'zero.md' is empty"),
         ],
     )
@@ -165,7 +238,8 @@ class TestHttps:
                 "leak.md": Link("/etc/passwd"),
                 "linked": Link("/etc"),
                 "lfs.md": "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 1\n",
-                "binary.md": b"\xff\xfe\0",
+                "binary.md": b"\xff\xff\0",
+                "wide.md": "# Birds".encode("utf-16"),
                 "zero.md": b"",
                 "vendor": Submodule("d" * 40),
                 ".gitmodules": f'[submodule "vendor"]\n\tpath = vendor\n\turl = {server.url("secret.git")}\n',
@@ -190,14 +264,40 @@ class TestHttps:
         assert contents(gathered) == {"a.md": TEXT}
         assert "the pattern 'b.md' matches nothing" in gathered.warnings[0].message
 
+    def test_documents_without_text_are_left_out_with_a_warning(
+        self, server: HttpsGitServer, birds: BareRepository, client: Client
+    ) -> None:
+        files = {"a.md": TEXT, "b.md": "# B\n", "c.md": "", "d.md": "<!-- todo -->\n"}
+        leaf = {"repo": server.url("birds.git"), "commit": birds.commit(files)}
+        gathered = fetched(
+            client.access(),
+            document(**leaf),
+            document(**leaf, patterns=["[bcd].md"]),
+            document(**leaf, patterns=["c.md"]),
+        )
+        assert contents(gathered) == {"a.md": TEXT}
+        (warning,) = gathered.warnings
+        assert warning.message == "'b.md', 'c.md', 'd.md': no text besides headings and the like; left out"
+        several, one = [problem.message for problem in gathered.problems]
+        assert several.startswith("'b.md', 'c.md', 'd.md' have no text besides headings and the like; samples are made")
+        assert one.startswith("'c.md' is empty; samples are made of text: write some, or let the patterns match other")
+        assert gathered.reason == "InvalidTaxonomy"
+        assert gathered.external
+
+    def test_byte_order_marks_and_line_ends_stay_as_they_are(
+        self, server: HttpsGitServer, birds: BareRepository, client: Client
+    ) -> None:
+        content = b"\xef\xbb\xbf# Birds\r\n\r\nThey fly.\r\n"
+        commit = birds.commit({"a.md": content})
+        gathered = fetched(client.access(), document(repo=server.url("birds.git"), commit=commit))
+        assert gathered.documents["knowledge_leaf0"][0].path.read_bytes() == content
+
     def test_pdf_documents_are_taken_with_a_warning(
         self, server: HttpsGitServer, birds: BareRepository, client: Client
     ) -> None:
-        birds.commit({"a.pdf": b"%PDF-1.4", "a.md": TEXT})
-        url = server.url("birds.git")
-        gathered = fetched(
-            client.access(), document(repo=url, patterns=["a.md"]), document(repo=url, patterns=["a.pdf"])
-        )
+        commit = birds.commit({"a.pdf": b"%PDF-1.4", "a.md": TEXT})
+        leaf = {"repo": server.url("birds.git"), "commit": commit}
+        gathered = fetched(client.access(), document(**leaf, patterns=["a.md"]), document(**leaf, patterns=["a.pdf"]))
         assert not gathered.problems
         (warning,) = gathered.warnings
         assert warning.file == "knowledge/leaf1/qna.yaml"
@@ -299,6 +399,98 @@ class TestRedirects:
         said = refused(fetched(client.access(), document(repo=server.url("birds.git"))))
         assert "cannot be fetched" in said
         assert not other.behaviour.seen
+
+
+class TestPlainHttp:
+    """Only by the word of whoever answers for the network."""
+
+    @pytest.fixture
+    def plain(self, tmp_path: Path) -> Iterator[HttpGitServer]:
+        with http_git_server(tmp_path / "plain") as running:
+            BareRepository.create(running.root / "birds.git").commit({"a.md": TEXT})
+            yield running
+
+    def test_a_host_that_is_allowed_so_is_reached(self, plain: HttpGitServer, client: Client) -> None:
+        access = client.access(network=Network(allowed_hosts=("http://127.0.0.1",)))
+        gathered = fetched(access, document(repo=plain.url("birds.git", "127.0.0.1")))
+        assert contents(gathered) == {"a.md": TEXT}
+
+    def test_another_host_is_not_reached(self, plain: HttpGitServer, client: Client) -> None:
+        network = Network(allowed_hosts=("http://git.example.org", "localhost"))
+        said = refused(fetched(client.access(network=network), document(repo=plain.url("birds.git"))))
+        assert "a URL http:// is not accepted: use https://, or let the administrator list http://localhost" in said
+        assert not plain.behaviour.seen
+
+    def test_the_address_that_was_checked_is_the_one_that_is_connected_to(
+        self, plain: HttpGitServer, client: Client
+    ) -> None:
+        asked: list[str] = []
+
+        def rebinding(host: str, _port: int) -> list[str]:
+            asked.append(host)
+            return ["127.0.0.1"] if len(asked) == 1 else ["169.254.169.254"]
+
+        network = Network(allowed_hosts=("http://git.example.org",), allowed_ranges=LOOPBACK.allowed_ranges)
+        access = client.access(network=network, resolver=rebinding)
+        gathered = fetched(access, document(repo=plain.url("birds.git", "git.example.org")))
+        assert contents(gathered) == {"a.md": TEXT}
+        assert asked == ["git.example.org"]
+
+    def test_credentials_never_go_over_it(self, plain: HttpGitServer, client: Client) -> None:
+        plain.behaviour.accounts["/"] = "bot:s3cret"
+        credentials = [client.basic(prefix, "bot", "s3cret") for prefix in (plain.url(""), "https://localhost/")]
+        access = client.access(*credentials, network=Network(allowed_hosts=("http://localhost",)))
+        said = refused(fetched(access, document(repo=plain.url("birds.git"))))
+        assert "asks for credentials (401), and none are ever sent over plain http; use https://" in said
+        assert plain.behaviour.authorizations("/") == {None}
+
+    def test_a_redirect_to_https_is_followed_with_the_credentials_of_that_place(
+        self, plain: HttpGitServer, server: HttpsGitServer, birds: BareRepository, client: Client
+    ) -> None:
+        birds.commit({"b.md": TEXT})
+        server.behaviour.accounts["/"] = "bot:s3cret"
+        plain.behaviour.redirects["/"] = server.url("")
+        network = Network(allowed_hosts=("http://localhost",))
+        access = client.access(client.basic(server.url(""), "bot", "s3cret"), network=network)
+        assert contents(fetched(access, document(repo=plain.url("birds.git")))) == {"b.md": TEXT}
+        assert plain.behaviour.authorizations("/") == {None}
+
+    @pytest.mark.parametrize(
+        ("target", "want"),
+        [
+            ("http://127.0.0.1:{port}/", "a URL http:// is not accepted: use https://"),
+            ("ssh://localhost/", "from http:// only https:// and allowed http:// are followed"),
+            ("https://169.254.169.254/", "which belongs to a cloud's metadata service"),
+        ],
+    )
+    def test_a_redirect_to_a_refused_place_is_refused(
+        self, plain: HttpGitServer, client: Client, target: str, want: str
+    ) -> None:
+        plain.behaviour.redirects["/birds"] = target.format(port=plain.port) + "birds"
+        access = client.access(network=Network(allowed_hosts=("http://localhost",)))
+        assert want in refused(fetched(access, document(repo=plain.url("birds.git"))))
+
+    def test_a_redirect_from_https_to_an_allowed_http_host_is_refused(
+        self, plain: HttpGitServer, server: HttpsGitServer, client: Client
+    ) -> None:
+        server.behaviour.redirects["/"] = plain.url("")
+        access = client.access(network=Network(allowed_hosts=("http://localhost",)))
+        assert "from https:// only https:// is" in refused(fetched(access, document(repo=server.url("birds.git"))))
+        assert not plain.behaviour.seen
+
+    def test_it_does_not_go_through_a_proxy(
+        self, plain: HttpGitServer, client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("no_proxy", "NO_PROXY", "https_proxy", "HTTPS_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        access = client.access(network=Network(allowed_hosts=("http://localhost",)))
+        with tunnel_proxy() as proxy:
+            monkeypatch.setenv("http_proxy", f"http://user:pass@127.0.0.1:{proxy.port}")
+            said = refused(fetched(access, document(repo=plain.url("birds.git"))))
+            assert "let the administrator add localhost to NO_PROXY" in said
+            monkeypatch.setenv("no_proxy", "localhost")
+            assert contents(fetched(access, document(repo=plain.url("birds.git")))) == {"a.md": TEXT}
+            assert not proxy.seen
 
 
 @pytest.mark.deep

@@ -242,7 +242,7 @@ class TestBucketSource:
         _, report = pod.run()
         assert (report.reason, report.external) == ("InvalidTaxonomy", True)
         assert pod.full_report().external
-        birds.commit({"a.md": "# Birds\n"})
+        birds.commit({"a.md": "# Birds\n\nThey fly.\n"})
         _, report = pod.run()
         assert (report.reason, report.external) == ("Valid", False)
         pod.upload(packed(skills(a=skill(created_by=None))))
@@ -357,7 +357,7 @@ class TestGitSource:
     def test_over_ssh_with_documents_over_https(
         self, pod: Pod, ssh_server: SshGitServer, server: HttpsGitServer, birds: BareRepository, tmp_path: Path
     ) -> None:
-        birds.commit({"a.md": "# Birds\n"})
+        birds.commit({"a.md": "# Birds\n\nThey fly.\n"})
         leaf = knowledge(document=document(repo=server.url("birds.git")))
         commit = BareRepository.create(ssh_server.root / "tax.git").commit({"knowledge/a/qna.yaml": leaf})
         url = ssh_server.url("tax.git")

@@ -190,6 +190,10 @@ podLabels: {{team: a}}
             "taxonomies: {allowedHosts: ['https://git.example.com']}",
             "taxonomies.allowedHosts[0]: 'https://git.example.com' has characters that are not allowed here",
         ),
+        (
+            "taxonomies: {allowedHosts: ['http://git.example.com/x']}",
+            "taxonomies.allowedHosts[0]: 'http://git.example.com/x' has characters that are not allowed here",
+        ),
         ("prices: {currency: euro}", "prices.currency: 'euro' has characters that are not allowed here; it must match"),
         ("prices: {gpuHour: {nvidia.com/gpu: -1}}", "prices.gpuHour.nvidia.com/gpu: -1 is too small; at least 0"),
         ("prices: {gpuHour: {nvidia.com/gpu: cheap}}", "prices.gpuHour.nvidia.com/gpu: should be a valid number, not"),
