@@ -1,7 +1,7 @@
 """What the validate container is asked to do: one JSON document in its environment, written by the operator."""
 
 from pathlib import PurePosixPath
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, IPvAnyNetwork, model_validator
 
@@ -13,6 +13,9 @@ REQUEST_ENV: Final = "SDG_VALIDATE"
 TERMINATION_LOG_ENV: Final = "SDG_TERMINATION_LOG"
 """Overrides where the short report goes."""
 TERMINATION_LOG: Final = "/dev/termination-log"
+
+Lint = Literal["Warn", "Strict"]
+"""What matters of form are: warnings, or problems as they are to InstructLab."""
 
 Bytes = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -117,6 +120,7 @@ class ValidateRequest(Versioned):
     credentials: tuple[GitCredential, ...] = ()
     limits: Limits = Limits()
     network: Network = Network()
+    lint: Lint = "Warn"
     storage_folder: str = "/var/run/secrets/sdg/storage"
     work_folder: str = "/work"
     ca_file: str | None = None
