@@ -13,7 +13,7 @@ def problems_of(case: LeafCase) -> tuple[tuple[Problem, ...], tuple[Problem, ...
     """Return the problems, the warnings and the kinds of the leaves."""
     content = case.content.encode() if isinstance(case.content, str) else case.content
     try:
-        checked = check_tree(Tree(files={case.file: content}, roots={""}), Limits(), Deadline(60))
+        checked = check_tree(Tree(files={case.file: content}, roots={""}), Limits(), Deadline(60), lint_mode="Strict")
     except CheckError as error:
         if error.reason != "NoLeaves":
             raise

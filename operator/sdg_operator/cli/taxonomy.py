@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sdg_operator.taxonomy.inspection import Inspection
     from sdg_operator.taxonomy.report import FullReport
-    from sdg_operator.taxonomy.request import GitCredential, Limits
+    from sdg_operator.taxonomy.request import GitCredential, Limits, Lint
     from sdg_operator.taxonomy.source import Read
 
 _EPILOG = """\
@@ -33,6 +33,9 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     check.add_argument("path", type=Path, metavar="PATH", help="folder or TAR.gz of the taxonomy")
     check.add_argument("--output", choices=("text", "json", "github"), default="text", help="form of the result")
     check.add_argument("--no-documents", action="store_true", help="do not fetch the documents of knowledge leaves")
+    check.add_argument(
+        "--strict", action="store_true", help="refuse matters of form too, as InstructLab's own check does"
+    )
     check.add_argument(
         "--base-ref",
         metavar="REF",
@@ -110,13 +113,21 @@ def _check(arguments: argparse.Namespace) -> int:
         print(f"sdg: no leaf in {path} is new or changed against {arguments.base_ref}; nothing to check")
         return 0
     with TemporaryDirectory(prefix="sdg-") as work:
-        report = inspected(path, arguments, Path(work), documents=not arguments.no_documents, only=only).report
+        lint: Lint = "Strict" if arguments.strict else "Warn"
+        documents = not arguments.no_documents
+        report = inspected(path, arguments, Path(work), documents=documents, only=only, lint=lint).report
     print_report(report, arguments.output, path)
     return 0 if report.ok else 1
 
 
 def inspected(
-    path: Path, arguments: argparse.Namespace, work: Path, *, documents: bool, only: frozenset[str] | None = None
+    path: Path,
+    arguments: argparse.Namespace,
+    work: Path,
+    *,
+    documents: bool,
+    only: frozenset[str] | None = None,
+    lint: "Lint" = "Warn",
 ) -> "Inspection":
     """Check the taxonomy at `path`, or `only` these files of it, fetching its documents below `work`."""
     from sdg_operator.taxonomy.address import AddressGuard  # noqa: PLC0415
@@ -135,7 +146,7 @@ def inspected(
         bundle = write_bundle(work / "authorities.pem", arguments.ca_file)
         access = Access(guard, tuple(arguments.credentials), limits, work, bundle, deadline)
     try:
-        return inspect(str(path), _read(path, limits, only), limits, deadline, access)
+        return inspect(str(path), _read(path, limits, only), limits, deadline, access, lint=lint)
     except CheckError as error:
         return Inspection(failed(str(path), error))
 

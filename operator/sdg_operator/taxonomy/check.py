@@ -1,14 +1,15 @@
 """Checks all that a taxonomy says by itself: its leaves, their format, their names. Documents come after, elsewhere."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sdg_operator.storage.layout import leaf_id
 from sdg_operator.taxonomy.deadline import Deadline
 from sdg_operator.taxonomy.errors import CheckError
-from sdg_operator.taxonomy.lint import lint
+from sdg_operator.taxonomy.lint import Text, lint
 from sdg_operator.taxonomy.qna import Qna, read_qna
 from sdg_operator.taxonomy.report import Counts, Problem
-from sdg_operator.taxonomy.request import Limits
+from sdg_operator.taxonomy.request import Limits, Lint
 from sdg_operator.taxonomy.root import select
 from sdg_operator.taxonomy.tree import LEAF_FILE, Tree
 from sdg_operator.taxonomy.yamltext import decode
@@ -37,6 +38,8 @@ class Checked:
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
     ignored: int
+    form: int
+    """Matters of form: among the warnings, or where lint is Strict among the problems."""
 
     @property
     def counts(self) -> Counts:
@@ -51,7 +54,9 @@ class Checked:
         )
 
 
-def check_tree(tree: Tree, limits: Limits, deadline: Deadline, only: frozenset[str] | None = None) -> Checked:
+def check_tree(
+    tree: Tree, limits: Limits, deadline: Deadline, only: frozenset[str] | None = None, lint_mode: Lint = "Warn"
+) -> Checked:
     """Find and check the leaves; with `only`, no others than those files of the tree.
 
     Raises `CheckError` with reason NoLeaves, InvalidTaxonomy (no single root) or TimedOut. What can be mended file by
@@ -81,16 +86,32 @@ def check_tree(tree: Tree, limits: Limits, deadline: Deadline, only: frozenset[s
         ignored = len(selection.ignored)
         found = _bounded([*problems, *warnings], limits)
         raise CheckError("NoLeaves", _why_none(only), problems=found, root=selection.root, ignored=ignored)
-    # InstructLab lints from version 2 on.
-    texts = ((leaf.qna.file, decode(leaf.content)) for leaf in leaves if leaf.qna.version > 1)
-    problems += lint(texts, deadline.left(), limits.problems)
+    second = lint(_texts(leaves), deadline.left(), limits.problems)
+    problems += second.refused
+    form = sorted(second.form, key=_place)
+    if lint_mode == "Strict":
+        problems += form
+    else:
+        warnings += form
     return Checked(
         root=selection.root,
         leaves=tuple(sorted(leaves, key=lambda leaf: leaf.id)),
-        problems=tuple(sorted(problems, key=lambda item: (item.file, item.line or 0, item.column or 0))),
+        problems=tuple(sorted(problems, key=_place)),
         warnings=_bounded(warnings, limits),
+        form=second.form_total,
         ignored=len(selection.ignored),
     )
+
+
+def _texts(leaves: list[Leaf]) -> Iterator[Text]:
+    """Give the leaves that are YAML; InstructLab lints from version 2 on."""
+    for leaf in leaves:
+        if leaf.qna.readable:
+            yield Text(leaf.qna.file, decode(leaf.content), form=leaf.qna.version > 1)
+
+
+def _place(problem: Problem) -> tuple[str, int, int]:
+    return problem.file, problem.line or 0, problem.column or 0
 
 
 def _bounded(found: list[Problem], limits: Limits) -> tuple[Problem, ...]:

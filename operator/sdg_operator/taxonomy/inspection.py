@@ -17,7 +17,7 @@ from sdg_operator.taxonomy.giturl import without_credentials
 from sdg_operator.taxonomy.qna import DocumentSource
 from sdg_operator.taxonomy.report import Counts, DocumentReference, FoundLeaf, FullReport, Problem, Reason, sentence
 from sdg_operator.taxonomy.repository import Access
-from sdg_operator.taxonomy.request import Limits
+from sdg_operator.taxonomy.request import Limits, Lint
 from sdg_operator.taxonomy.snapshot import DocumentFile, index_of, write_snapshot
 from sdg_operator.taxonomy.source import Read
 
@@ -39,12 +39,14 @@ class Inspection:
         return digest
 
 
-def inspect(source: str, read: Read, limits: Limits, deadline: Deadline, access: Access | None) -> Inspection:
+def inspect(
+    source: str, read: Read, limits: Limits, deadline: Deadline, access: Access | None, *, lint: Lint = "Warn"
+) -> Inspection:
     """Check a taxonomy; without `access`, documents are not fetched and the result can give no snapshot.
 
     Raises `CheckError` for what ends a check early; see `failed`.
     """
-    checked = check_tree(read.tree, limits, deadline, read.only)
+    checked = check_tree(read.tree, limits, deadline, read.only, lint)
     gathered = Gathered()
     if access and not checked.problems:  # nothing is fetched for a taxonomy that must be mended anyway
         gathered = gather(checked.leaves, access)
@@ -62,6 +64,7 @@ def inspect(source: str, read: Read, limits: Limits, deadline: Deadline, access:
         repositories=tuple(gathered.repositories),
         problems=problems,
         warnings=(*checked.warnings, *gathered.warnings),
+        form=checked.form,
         versions=_versions(),
     )
     if problems:

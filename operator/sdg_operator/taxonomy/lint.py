@@ -1,62 +1,102 @@
-"""Runs yamllint over all files at once, as a program of its own with InstructLab's default rules.
+"""Runs the second reader and yamllint over all files at once, as a program of its own.
 
-InstructLab starts the program ``yamllint`` that is on PATH once for each file, and skips linting when there is none.
+yamllint has InstructLab's default rules. InstructLab itself starts the ``yamllint`` that is on PATH once for each file,
+and skips linting when there is none.
 """
 
-import re
+import json
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Generator, Iterable
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from threading import Event, Timer
-from typing import Final
-
-from instructlab.schema.taxonomy import DEFAULT_YAMLLINT_CONFIG
+from typing import NamedTuple
 
 from sdg_operator.taxonomy.errors import CheckError
 from sdg_operator.taxonomy.report import Problem
+from sdg_operator.taxonomy.secondreader import FORM_LIST, Finding
 from sdg_operator.taxonomy.tree import printable
-
-_LINE: Final = re.compile(
-    r"\./(?P<number>\d{1,9})\.yaml:(?P<line>\d{1,9}):(?P<column>\d{1,9}): \[\w+\] (?P<message>.*)"
-)
-_PER_FILE: Final = 50
-"""A file with Windows' trailing spaces on every line says no more in its ten-thousandth message."""
+from sdg_operator.taxonomy.yamlwords import Fault, explain, odd_character
 
 
-def lint(texts: Iterable[tuple[str, str]], seconds: float, limit: int = 1_000) -> list[Problem]:
-    """Give the messages of yamllint, warnings too (InstructLab is strict), of files with their text; at most `limit`.
+class Text(NamedTuple):
+    """A file that libyaml takes."""
+
+    file: str
+    text: str
+    form: bool
+    """Whether its form is looked at too: InstructLab lints from version 2 on."""
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was found in all files."""
+
+    refused: list[Problem] = field(default_factory=list)
+    """What PyYAML's own reader, InstructLab's, has against a file."""
+    form: list[Problem] = field(default_factory=list)
+    """yamllint's messages, warnings too (InstructLab is strict), each with its rule."""
+    form_total: int = 0
+    """All matters of form, also those that are not in the list."""
+
+
+def lint(texts: Iterable[Text], seconds: float, limit: int = 1_000) -> Findings:
+    """Read the files a second time; give at most `limit` matters of form.
 
     No more than one text is held at a time. Raises `CheckError` with reason TimedOut after `seconds`.
     """
-    problems: list[Problem] = []
-    found: Counter[str] = Counter()
-    with closing(_messages(texts, seconds)) as messages:
-        for file, line, column, message in messages:
-            found[file] += 1
-            if found[file] <= _PER_FILE:
-                problems.append(Problem(file=file, line=line, column=column, message=message))
-            if len(problems) >= limit:
-                return [*problems, Problem(message="further messages of yamllint were not read: there are too many")]
-    more = {file: count - _PER_FILE for file, count in found.items() if count > _PER_FILE}
-    return problems + [Problem(file=file, message=f"{n} further messages of yamllint") for file, n in more.items()]
+    found = Findings()
+    further: list[Problem] = []
+    with closing(_findings(texts, seconds)) as findings:
+        for file, text, finding in findings:
+            place = {"file": file, "line": finding.line, "column": finding.column}
+            match finding.kind:
+                case "form":
+                    found.form_total += 1
+                    if len(found.form) < limit:
+                        found.form.append(Problem(**place, message=printable(finding.message)))
+                case "more":
+                    found.form_total += finding.line
+                    further.append(Problem(file=file, message=f"{finding.line} further messages of yamllint"))
+                case "refused":
+                    found.refused.append(_refused(file, text.read_bytes().decode(), finding))
+                case _:
+                    message = (
+                        "is read as something else by InstructLab's YAML reader than by this check's; put the text in "
+                        "quotes, without a tag (!)"
+                    )
+                    found.refused.append(Problem(**place, message=message))
+    if len(found.form) == limit:
+        further = [Problem(message="further messages of yamllint were not read: there are too many")]
+    found.form += further[:limit]
+    return found
 
 
-def _messages(texts: Iterable[tuple[str, str]], seconds: float) -> Generator[tuple[str, int, int, str], None, None]:
-    """Run the program and give its messages as it writes them: there may be millions."""
+def _refused(file: str, text: str, finding: Finding) -> Problem:
+    said = explain(text, Fault(*finding[2:])) if finding.line else odd_character(text)
+    return Problem(file=file, line=said.line, column=said.column, message=said.message)
+
+
+def _findings(texts: Iterable[Text], seconds: float) -> Generator[tuple[str, Path, Finding], None, None]:
+    """Run the program and give its findings as it writes them, each with its file's name and copy."""
     names: list[str] = []
-    command = [sys.executable, "-P", "-m", "yamllint", "-f", "parsable", "-d", DEFAULT_YAMLLINT_CONFIG, "."]
+    form: list[int] = []
     late = Event()
-    with TemporaryDirectory(prefix="lint-") as folder, TemporaryFile() as errors:
-        for name, content in texts:
-            (Path(folder) / f"{len(names)}.yaml").write_text(content, encoding="utf-8", newline="")
-            names.append(name)
+    with TemporaryDirectory(prefix="lint-") as place, TemporaryFile() as errors:
+        folder = Path(place)
+        for text in texts:
+            _copy(folder, len(names)).write_text(text.text, encoding="utf-8", newline="")
+            if text.form:
+                form.append(len(names))
+            names.append(text.file)
         if not names:
             return
-        with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=errors) as process:
+        (folder / FORM_LIST).write_text(json.dumps(form))
+        command = [sys.executable, "-P", "-m", "sdg_operator.taxonomy.secondreader", place]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as process:
 
             def give_up() -> None:
                 late.set()
@@ -67,16 +107,22 @@ def _messages(texts: Iterable[tuple[str, str]], seconds: float) -> Generator[tup
             try:
                 assert process.stdout is not None, "it is a pipe"
                 for line in process.stdout:
-                    match = _LINE.match(line.decode(errors="replace"))
-                    # A key with a line break in it can look like a message of its own.
-                    if match and int(match["number"]) < len(names):
-                        place = int(match["line"]), int(match["column"])
-                        yield names[int(match["number"])], *place, printable(match["message"])
+                    if late.is_set():  # the line may be cut
+                        break
+                    finding = Finding(*json.loads(line))
+                    yield names[finding.number], _copy(folder, finding.number), finding
+                process.wait()
             finally:
                 watchdog.cancel()
                 process.kill()
         if late.is_set():
             raise CheckError("TimedOut", f"yamllint took more than {seconds:.0f} seconds", retriable=True)
         errors.seek(0)
-        if text := errors.read().decode(errors="replace"):  # a crash has exit code 1, as errors that were found have
-            raise RuntimeError(f"yamllint failed with exit code {process.returncode}: {text[-500:]}")
+        if text_of_errors := errors.read().decode(errors="replace"):
+            raise RuntimeError(f"the second reader failed with exit code {process.returncode}: {text_of_errors[-500:]}")
+        if process.returncode:
+            raise RuntimeError(f"the second reader ended with exit code {process.returncode}")
+
+
+def _copy(folder: Path, number: int) -> Path:
+    return folder / f"{number}.yaml"

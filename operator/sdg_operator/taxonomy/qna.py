@@ -3,8 +3,8 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import date
 from functools import cache
+from itertools import islice
 from typing import Any, Final
 
 from instructlab.schema import schema_base, schema_versions
@@ -17,12 +17,19 @@ from referencing.jsonschema import DRAFT202012
 from sdg_operator.storage.records import LeafKind
 from sdg_operator.taxonomy.report import Problem
 from sdg_operator.taxonomy.request import Limits
+from sdg_operator.taxonomy.schemawords import in_words, twins, version_words
 from sdg_operator.taxonomy.tree import KNOWLEDGE_FOLDER, SKILLS_FOLDER
-from sdg_operator.taxonomy.yamltext import Document, YamlError, decode, load
+from sdg_operator.taxonomy.yamltext import Document, Path, YamlError, decode, load
+from sdg_operator.taxonomy.yamlwords import ODD_BREAK, shown
 
 _PER_FILE: Final = 50
 _USED_PAIRS: Final = 3
 """Question and answer pairs that InstructLab uses of a knowledge seed example; it drops the others silently."""
+_PROSE: Final = ("context", "question", "answer")
+_TOP_PROSE: Final = ("task_description", "document_outline")
+_OPENING: Final = "\N{LEFT DOUBLE QUOTATION MARK}\N{DOUBLE LOW-9 QUOTATION MARK}\N{LEFT SINGLE QUOTATION MARK}"
+_CLOSING: Final = "\N{RIGHT DOUBLE QUOTATION MARK}\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}"
+_VERSION_3: Final = "v3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,8 @@ class Qna:
     file: str
     kind: LeafKind
     version: int = 1
+    readable: bool = False
+    """Whether it is YAML at all."""
     empty: bool = False
     seeds: int = 0
     document: DocumentSource | None = None
@@ -63,6 +72,7 @@ def read_qna(file: str, data: bytes, limits: Limits) -> Qna:
     except YamlError as error:
         qna.problems.append(error.problem(file))
         return qna
+    qna.readable = True
     if not document.value:
         qna.empty = True
         return qna
@@ -71,7 +81,9 @@ def read_qna(file: str, data: bytes, limits: Limits) -> Qna:
         qna.problems.append(Problem(file=file, line=1, column=1, message=message))
         return qna
     qna.version = _version(document.value)
+    qna.problems += islice(_keys_twice(file, document), _PER_FILE)
     qna.problems += _schema_problems(file, folder, qna.version, document)
+    qna.warnings += islice(_doubtful(file, document), _PER_FILE)
     if not qna.problems:
         _read_seeds(qna, document)
     return qna
@@ -91,26 +103,105 @@ def _version(value: dict[str, Any]) -> int:
 
 
 def _schema_problems(file: str, folder: str, version: int, document: Document) -> Iterator[Problem]:
-    def problem(message: str, path: tuple[str | int, ...] = (), key: str | None = None) -> Problem:
+    def problem(message: str, path: Path = (), key: str | None = None) -> Problem:
         line, column = document.place(path, key=key)
         return Problem(file=file, line=line, column=column, message=message)
 
-    if version not in known_versions():
+    if words := version_words(document):
+        yield problem(words, ("version",))
+    elif version not in known_versions():
         known = ", ".join(str(number) for number in known_versions())
-        yield problem(f"version {version} is not known; use one of {known}", ("version",))
-        return
-    schema = _schema(f"v{version}", folder)
-    if schema.get("deprecated"):
-        yield problem(str(schema.get("description", f"Version {version} is not supported for {folder}.")), ("version",))
+        yield problem(f"version {shown(str(version))} is not known; use one of {known}", ("version",))
         return
     if misplaced := _misplaced(folder, document.value):
         yield problem(misplaced)
         return
-    for number, error in enumerate(_validator(f"v{version}", folder).iter_errors(document.value)):
-        if number == _PER_FILE:
-            yield Problem(file=file, message="and further problems of this file")
-            return
-        yield problem(_schema_message(error), tuple(error.absolute_path), _unexpected_key(error))
+    if version not in known_versions() or (words and version == 1):
+        return  # what was meant nobody knows
+    if _schema(f"v{version}", folder).get("deprecated"):
+        yield problem(_old_knowledge(version, document.value), ("version",))
+        return
+    errors = list(islice(_validator(f"v{version}", folder).iter_errors(document.value), _PER_FILE + 1))
+    found = list(islice(in_words(errors, document, folder), _PER_FILE))
+    yield from (problem(*words) for words in found)
+    if len(errors) > _PER_FILE or len(found) == _PER_FILE:
+        yield Problem(file=file, message="and further problems of this file")
+
+
+def _old_knowledge(version: int, value: dict[str, Any]) -> str:
+    """Say what a knowledge leaf of an older version lacks of what version 3 wants."""
+    schema = _schema(_VERSION_3, KNOWLEDGE_FOLDER)
+    lacks = [f"`{key}`" for key in schema["required"] if key not in value]
+    document = value.get("document")
+    if isinstance(document, dict):
+        lacks += [f"`{key}` in document" for key in schema["properties"]["document"]["required"] if key not in document]
+    seeds = value.get("seed_examples")
+    if isinstance(seeds, list):
+        if len(seeds) < (wanted := schema["properties"]["seed_examples"]["minItems"]):
+            lacks.append(f"{wanted - len(seeds)} more seed examples (there are {len(seeds)}, and {wanted} are wanted)")
+        contexts = [seed for seed in seeds if not (isinstance(seed, dict) and seed.get("context"))]
+        if contexts:
+            lacks.append(f"a `context` in {len(contexts)} of {len(seeds)} seed examples")
+        pairs = [seed.get("questions_and_answers") if isinstance(seed, dict) else None for seed in seeds]
+        few = [pair for pair in pairs if not isinstance(pair, list) or len(pair) < _USED_PAIRS]
+        if few:
+            flat = any(isinstance(seed, dict) and "question" in seed for seed in seeds)
+            now = " (now a question and an answer stand there alone)" if flat else ""
+            lacks.append(f"three `questions_and_answers` in {len(few)} of {len(seeds)} seed examples{now}")
+    further = [f"`{shown(key)}`" for key in value if key not in {"version", *schema["properties"]}][:_USED_PAIRS]
+    written = f"version {version}" if "version" in value else "no version, which means 1"
+    said = f"{written}: InstructLab reads knowledge of version 3 only. "
+    if lacks:
+        said += f"Of what version 3 wants, this file lacks: {'; '.join(lacks)}. "
+    if further:
+        said += f"Version 3 does not know {', '.join(further)}. "
+    return said + ("Mend that, then set `version: 3`" if lacks or further else "Set `version: 3`")
+
+
+def _keys_twice(file: str, document: Document) -> Iterator[Problem]:
+    for key, first, line, column in document.twice():
+        message = f"the key `{shown(key)}` is here twice (first in line {first}), and only the last counts"
+        yield Problem(file=file, line=line, column=column, message=f"{message}; remove one")
+
+
+def _doubtful(file: str, document: Document) -> Iterator[Problem]:
+    """Find what may be taken as something else than its author meant."""
+    if isinstance(document.value.get("version"), float):
+        line, column = document.place(("version",))
+        message = "the version is a whole number; write `version: 3`"
+        yield Problem(file=file, line=line, column=column, message=message)
+    if odd := ODD_BREAK.search(document.text):
+        line = document.text.count("\n", 0, odd.start()) + 1
+        column = odd.start() - document.text.rfind("\n", 0, odd.start())
+        message = f"the character U+{ord(odd[0]):04X} stands here, which ends the line for YAML"
+        yield Problem(file=file, line=line, column=column, message=f"{message}; put a blank in its place")
+    for path, text in _prose(document.value):
+        if place := document.comment_behind(path):
+            message = "everything from # on is a comment and left out; if it belongs to the text, put that in quotes"
+            yield Problem(file=file, line=place[0], column=place[1], message=message)
+        if len(text) > 1 and text[0] in _OPENING and text[-1] in _CLOSING:
+            line, column = document.place(path)
+            message = (
+                f"{text[0]} and {text[-1]} are no quotes to YAML and stay in the text; if they are not meant to be"
+            )
+            yield Problem(file=file, line=line, column=column, message=f"{message} in it, use plain ones")
+
+
+def _prose(value: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Every text that the teacher model gets to read, with its path."""
+
+    def texts(inside: object, path: Path, keys: tuple[str, ...]) -> Iterator[tuple[Path, str]]:
+        if isinstance(inside, dict):
+            yield from (((*path, key), inside[key]) for key in keys if isinstance(inside.get(key), str))
+
+    yield from texts(value, (), _TOP_PROSE)
+    seeds = value.get("seed_examples")
+    for index, seed in enumerate(seeds if isinstance(seeds, list) else ()):
+        path: Path = ("seed_examples", index)
+        yield from texts(seed, path, _PROSE)
+        pairs = seed.get("questions_and_answers") if isinstance(seed, dict) else None
+        for number, pair in enumerate(pairs if isinstance(pairs, list) else ()):
+            yield from texts(pair, (*path, "questions_and_answers", number), _PROSE)
 
 
 def _misplaced(folder: str, value: dict[str, Any]) -> str | None:
@@ -120,27 +211,6 @@ def _misplaced(folder: str, value: dict[str, Any]) -> str | None:
     if folder == KNOWLEDGE_FOLDER and "task_description" in value and not {"document", "domain"} & value.keys():
         return f"this looks like a skill (it names no document); put it below {SKILLS_FOLDER}/"
     return None
-
-
-def _schema_message(error: ValidationError) -> str:
-    """Word a schema error as InstructLab words it."""
-    path = error.json_path[1:] or "."
-    if error.validator == "minItems":
-        return f"[{path}] Value must have at least {error.validator_value} items"
-    hint = "; put it in quotes" if error.validator_value == "string" and _is_number(error.instance) else ""
-    return f"[{path}] {error.message[-200:]}{hint}"
-
-
-def _is_number(value: object) -> bool:
-    """Tell whether YAML made a number (of a commit, say), a date or a truth value of what was meant as text."""
-    return isinstance(value, (int, float, date))
-
-
-def _unexpected_key(error: ValidationError) -> str | None:
-    if error.validator != "unevaluatedProperties" or not isinstance(error.instance, dict):
-        return None
-    known = {"version", *error.schema.get("properties", {})}  # type: ignore[union-attr]
-    return next((key for key in error.instance if key not in known), None)
 
 
 def _read_seeds(qna: Qna, document: Document) -> None:
@@ -196,16 +266,18 @@ def _unique_items(
     validator: Draft202012Validator, unique: bool, instance: Any, _schema: object
 ) -> Iterator[ValidationError]:
     """``uniqueItems`` in one pass; the library compares pair by pair, which takes minutes for a hostile list."""
-    if unique and validator.is_type(instance, "array"):
-        seen: set[str] = set()
-        for item in instance:
-            text = json.dumps(item, sort_keys=True, default=repr)
-            if text in seen:
-                yield ValidationError(f"{instance!r} has non-unique elements")
-                return
-            seen.add(text)
+    if unique and validator.is_type(instance, "array") and twins(instance):
+        yield ValidationError("has non-unique elements")
+
+
+def _min_length(
+    validator: Draft202012Validator, length: int, instance: Any, _schema: object
+) -> Iterator[ValidationError]:
+    """``minLength``, by which the schema means that there is a text: one of blanks is none."""
+    if validator.is_type(instance, "string") and len(instance.strip()) < length:
+        yield ValidationError("is too short")
 
 
 _VALIDATOR: Final[Callable[..., Any]] = extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator, {"uniqueItems": _unique_items}
+    Draft202012Validator, {"uniqueItems": _unique_items, "minLength": _min_length}
 )

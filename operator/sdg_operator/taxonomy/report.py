@@ -190,6 +190,8 @@ class FullReport(Versioned):
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
     """Worth knowing, not worth refusing: ignored files, for example."""
+    form: int = 0
+    """How many matters of form there are, those beyond the bound included; ``sdg taxonomy check --fix`` mends them."""
     versions: dict[str, str] = Field(default={})
     """Of the libraries and programs that checked."""
 

@@ -20,6 +20,8 @@ ALLOWED_HOST: Final = rf"^({PLAIN_HTTP})?[-A-Za-z0-9._:*?\[\]!]+$"
 """Form of an allowed host, see `allowedhost`."""
 
 Lint = Literal["Warn", "Strict"]
+"""What matters of form are: warnings, or problems as they are to InstructLab."""
+
 Bytes = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=1)]
 

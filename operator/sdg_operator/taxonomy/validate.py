@@ -72,7 +72,7 @@ def _check(request: ValidateRequest, store: Store, guard: AddressGuard) -> FullR
         access = Access(guard, request.credentials, limits, work, ca_file, deadline)
         read = _read(request, store, access)
         revision = read.revision
-        inspection = inspect(source, read, limits, deadline, access)
+        inspection = inspect(source, read, limits, deadline, access, lint=request.lint)
         if not inspection.report.ok:
             return inspection.report
         file = work / "snapshot.tar.gz"

@@ -1,20 +1,25 @@
 """Reads YAML that nobody has vouched for: bounded in size and depth, with the place of every value."""
 
+import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, Protocol
 
 import yaml
 
 from sdg_operator.taxonomy.report import Problem
 from sdg_operator.taxonomy.request import Limits
-from sdg_operator.taxonomy.tree import printable
+from sdg_operator.taxonomy.yamlwords import ODD_BREAK, Fault, Said, explain, odd_character, shown
 
 # libyaml is an order of magnitude faster; both loaders make the same plain values only.
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TEXT_TAG: Final = "tag:yaml.org,2002:str"
+_MERGE_TAG: Final = "tag:yaml.org,2002:merge"
 _NUMBER_TAGS: Final = frozenset({"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"})
 _NUMBER_LENGTH: Final = 64
+_COMMENT: Final = re.compile("[ \t]+#")
 
 Path = tuple[str | int, ...]
 
@@ -22,6 +27,7 @@ Path = tuple[str | int, ...]
 class _Mark(Protocol):
     """A place in the text; PyYAML's two loaders have a class each."""
 
+    index: int
     line: int
     column: int
 
@@ -35,32 +41,85 @@ class YamlError(Exception):
         self.column = mark.column + 1 if mark else 1
         super().__init__(message)
 
+    @classmethod
+    def saying(cls, said: Said) -> "YamlError":
+        """Make one of words that have a place of their own."""
+        error = cls(said.message)
+        error.line, error.column = said.line, said.column
+        return error
+
     def problem(self, file: str) -> Problem:
         return Problem(file=file, line=self.line, column=self.column, message=self.message)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Document:
-    """A YAML document: plain Python values, and where each is written."""
+    """A YAML document: plain Python values, and where and how each is written."""
 
     value: Any
+    text: str
     _root: yaml.Node | None
 
     def place(self, path: Path, *, key: str | None = None) -> tuple[int, int]:
         """Line and column (from 1) of the value at a path, or of a key of the mapping there."""
+        node = self._node(path)
+        if key is not None and isinstance(node, yaml.MappingNode):
+            node = next((name for name, _ in node.value if name.value == key), node)
+        return self._place(node.start_mark) if node else (1, 1)
+
+    def written(self, path: Path) -> str | None:
+        """Give the value at a path as it is written, before YAML made a number of it; None where it is no scalar."""
+        node = self._node(path)
+        return node.value if isinstance(node, yaml.ScalarNode) else None
+
+    def comment_behind(self, path: Path) -> tuple[int, int] | None:
+        """Give the place of a comment on the line where an unquoted value ends."""
+        node = self._node(path)
+        if not isinstance(node, yaml.ScalarNode) or node.style:  # the one loader says None, the other ""
+            return None
+        comment = _COMMENT.match(self.text, node.end_mark.index)
+        if not comment:
+            return None
+        line, column = self._place(node.end_mark)
+        return line, column + comment.end() - comment.start() - 1
+
+    def twice(self) -> Iterator[tuple[str, int, int, int]]:
+        """Give each key that a mapping has twice: the key, its first line, and the place of the later one."""
+        for node in _nodes(self._root):
+            if not isinstance(node, yaml.MappingNode):
+                continue
+            first: dict[str, int] = {}
+            for key, _ in node.value:
+                line, column = self._place(key.start_mark)
+                if key.value in first and key.tag != _MERGE_TAG:
+                    yield key.value, first[key.value], line, column
+                first.setdefault(key.value, line)
+
+    def _node(self, path: Path) -> yaml.Node | None:
         node = self._root
         for step in path:
             child = _child(node, step)
             if child is None:
                 break
             node = child
-        if key is not None and isinstance(node, yaml.MappingNode):
-            node = next((name for name, _ in node.value if name.value == key), node)
-        return (node.start_mark.line + 1, node.start_mark.column + 1) if node else (1, 1)
+        return node
+
+    def _place(self, mark: _Mark) -> tuple[int, int]:
+        if self._line_starts is None:
+            return mark.line + 1, mark.column + 1
+        line = bisect_right(self._line_starts, mark.index)
+        return line, mark.index - self._line_starts[line - 1] + 1
+
+    @cached_property
+    def _line_starts(self) -> list[int] | None:
+        """Where an editor begins a line; None where YAML agrees with it about that."""
+        if not ODD_BREAK.search(self.text):
+            return None
+        return [0, *(match.end() for match in re.finditer("\n", self.text))]
 
 
 def decode(data: bytes) -> str:
-    """UTF-8 text with ``\\n`` line ends, as InstructLab reads it.
+    """UTF-8 text with ``\\n`` line ends, as InstructLab reads it, and without a byte order mark.
 
     Raises `YamlError` with the place of the first byte that is not text.
     """
@@ -74,7 +133,7 @@ def decode(data: bytes) -> str:
         problem = YamlError("is not UTF-8 text; save it as UTF-8")
         problem.line, problem.column = line + 1, column + 1
         raise problem from error
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def load(text: str, limits: Limits) -> Document:
@@ -89,26 +148,25 @@ def load(text: str, limits: Limits) -> Document:
         try:
             root = loader.get_single_node()
             if root is None:
-                return Document(None, None)
+                return Document(None, text, None)
             for key, value in _pairs(root):
                 if not isinstance(key, yaml.ScalarNode):
                     raise YamlError("a key must be text", key.start_mark)
-                if key.tag not in {_TEXT_TAG, "tag:yaml.org,2002:merge"}:
-                    raise YamlError(
-                        f"the key {printable(key.value[:40])} is not text; put it in quotes", key.start_mark
-                    )
+                if key.tag not in {_TEXT_TAG, _MERGE_TAG}:
+                    raise YamlError(f"the key {shown(key.value)} is not text; put it in quotes", key.start_mark)
                 if value.tag in _NUMBER_TAGS and len(value.value) > _NUMBER_LENGTH:
                     raise YamlError("the number is too long; put it in quotes if it is text", value.start_mark)
                 if isinstance(value, yaml.ScalarNode) and value.tag != _TEXT_TAG:
                     _construct(loader, value)
-            return Document(loader.construct_document(root), root)
+            return Document(loader.construct_document(root), text, root)
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
-        context = f" ({error.context})" if error.context else ""
-        raise YamlError(f"is not valid YAML: {error.problem}{context}", error.problem_mark) from error
+        raise YamlError.saying(explain(text, Fault.of(error))) from error
+    except yaml.reader.ReaderError as error:
+        raise YamlError.saying(odd_character(text)) from error
     except (yaml.YAMLError, ValueError, OverflowError) as error:
-        raise YamlError(f"is not valid YAML: {str(error).splitlines()[0]}") from error
+        raise YamlError(f"is not valid YAML: {shown(str(error))}") from error
 
 
 def _construct(loader: Any, node: yaml.ScalarNode) -> None:
@@ -117,8 +175,9 @@ def _construct(loader: Any, node: yaml.ScalarNode) -> None:
         loader.construct_object(node)
     except (ValueError, LookupError, AttributeError, TypeError) as error:
         kind = node.tag.rpartition(":")[2]
-        why = f": {printable(str(error))}" if isinstance(error, ValueError) else ""
-        raise YamlError(f"the value {printable(node.value[:40])} is no {kind}{why}", node.start_mark) from error
+        why = f": {shown(str(error))}" if isinstance(error, ValueError) else ""
+        message = f"the value {shown(node.value)} is no {kind}{why}; put it in quotes if it is text"
+        raise YamlError(message, node.start_mark) from error
 
 
 def _measure(text: str, limits: Limits) -> None:
@@ -156,24 +215,30 @@ def _measure(text: str, limits: Limits) -> None:
             raise YamlError(f"has more than {limits.yaml_nodes} values, aliases written out", event.start_mark)
 
 
-def _pairs(root: yaml.Node) -> Iterator[tuple[yaml.Node, yaml.Node]]:
-    """Every key with its value, each node once however often it is aliased; what has no key of its own, as items of
-    lists and the root, has one of text."""
+def _nodes(root: yaml.Node | None) -> Iterator[yaml.Node]:
+    """Every mapping and list, each once however often it is aliased."""
     todo, seen = [root], {id(root)}
-    text = yaml.ScalarNode(_TEXT_TAG, "")
-    yield text, root
     while todo:
         node = todo.pop()
-        pairs: list[tuple[yaml.Node, yaml.Node]] = []
         if isinstance(node, yaml.MappingNode):
-            pairs = node.value
+            children = [child for pair in node.value for child in pair]
         elif isinstance(node, yaml.SequenceNode):
-            pairs = [(text, item) for item in node.value]
-        for key, value in pairs:
-            yield key, value
-            if id(value) not in seen:
-                seen.add(id(value))
-                todo.append(value)
+            children = node.value
+        else:
+            continue
+        yield node
+        for child in children:
+            if id(child) not in seen:
+                seen.add(id(child))
+                todo.append(child)
+
+
+def _pairs(root: yaml.Node) -> Iterator[tuple[yaml.Node, yaml.Node]]:
+    """Every key with its value; what has no key of its own, as items of lists and the root, has one of text."""
+    text = yaml.ScalarNode(_TEXT_TAG, "")
+    yield text, root
+    for node in _nodes(root):
+        yield from node.value if isinstance(node, yaml.MappingNode) else ((text, item) for item in node.value)
 
 
 def _child(node: yaml.Node | None, step: str | int) -> yaml.Node | None:

@@ -54,26 +54,33 @@ def test_the_example_is_usable(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_problems_are_named_with_their_places(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["taxonomy", "check", str(folder)]) == 1
+    assert main(["taxonomy", "check", "--strict", str(folder)]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
         "freeform  compositional_skills->good (5 seed examples)",
         "WARNING: foundational_skills/x/qna.yaml foundational_skills are not read by InstructLab's data generation; "
         "only compositional_skills and knowledge",
         "ERROR: compositional_skills/bad/qna.yaml:3:25 trailing spaces (trailing-spaces)",
-        "ERROR: compositional_skills/odd,name/qna.yaml:1:1 [.] 'created_by' is a required property",
+        "ERROR: compositional_skills/odd,name/qna.yaml:1:1 [.] `created_by` is missing",
         f"Taxonomy in {folder} is not usable (InvalidTaxonomy): 2 problems in 2 files, the first: "
         "compositional_skills/bad/qna.yaml:3:25 trailing spaces (trailing-spaces)",
     ]
+
+
+def test_form_alone_is_a_warning(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "compositional_skills" / "odd,name" / "qna.yaml").write_text(skill())
+    assert main(["taxonomy", "check", str(folder)]) == 0
+    assert "WARNING: compositional_skills/bad/qna.yaml:3:25 trailing spaces (trailing-spaces)" in (
+        capsys.readouterr().out.splitlines()
+    )
 
 
 def test_annotations_are_what_github_reads(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["taxonomy", "check", "--output", "github", str(folder)]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[1:] == [
-        f"::error file={folder}/compositional_skills/bad/qna.yaml,line=3,col=25::trailing spaces (trailing-spaces)",
-        f"::error file={folder}/compositional_skills/odd%2Cname/qna.yaml,line=1,col=1::"
-        "[.] 'created_by' is a required property",
+        f"::warning file={folder}/compositional_skills/bad/qna.yaml,line=3,col=25::trailing spaces (trailing-spaces)",
+        f"::error file={folder}/compositional_skills/odd%2Cname/qna.yaml,line=1,col=1::[.] `created_by` is missing",
     ]
     assert lines[0].startswith(f"::warning file={folder}/foundational_skills/x/qna.yaml::")
 
@@ -157,7 +164,8 @@ def test_json_is_the_full_report(folder: Path, capsys: pytest.CaptureFixture[str
     assert main(["taxonomy", "check", "--output", "json", str(folder)]) == 1
     report = json.loads(capsys.readouterr().out)
     assert (report["ok"], report["reason"]) == (False, "InvalidTaxonomy")
-    assert report["problems"][0] == {
+    assert (len(report["problems"]), report["form"]) == (1, 1)
+    assert report["warnings"][-1] == {
         "file": "compositional_skills/bad/qna.yaml",
         "line": 3,
         "column": 25,

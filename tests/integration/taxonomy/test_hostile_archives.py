@@ -60,11 +60,31 @@ BOMBS = {
     "many values": (_leaves("[" + "1," * 500_000 + "1]"), "has more than 50000 values"),
     "many different examples": (
         _leaves(skill(seed_examples=[{"question": str(n), "answer": str(n), "x": n} for n in range(7000)])),
-        "'x' was unexpected",
+        "`x` is unknown in seed example 50; remove it",
     ),
     "spaces at the end of every line": (_leaves(skill() + "# x \n" * 200_000), "199950 further messages of yamllint"),
-    "one enormous word": (_leaves("version: 3\na: " + "x" * 1_000_000), "'a' was unexpected"),
-    "ten thousand anchors": (_leaves("a:\n" + "".join(f"- &a{n} x\n" for n in range(10_000))), "'a' was unexpected"),
+    "one enormous word": (_leaves("version: 3\na: " + "x" * 1_000_000), "`a` is unknown; remove it"),
+    "many line ends that nobody sees": (
+        _leaves("a: b\n" + "\u2028" * 300_000 + "c: d: e"),
+        "the character U+2028 stands here, which ends the line",
+    ),
+    "many line ends": (_leaves("a: b\n" + "\n" * 900_000 + "c: d: e"), "has a colon and a blank in it"),
+    "many hyphens": (_leaves("a: x\n  " + "- " * 500_000 + ": y"), "is read as a part of the text above it (line 1)"),
+    "many brackets before a quote": (
+        _leaves("a: [" + "[]," * 15_000 + "'x' y]"),
+        "the text in single quotes ends before",
+    ),
+    "many comments behind texts": (
+        _leaves(
+            skill(seed_examples=[{"question": str(n), "answer": "a # b", "x": 1} for n in range(7000)]).replace("'", "")
+        ),
+        "everything from # on is a comment",
+    ),
+    "one key many times": (_leaves("a: b\n" * 20_000), "the key `a` is here twice (first in line 1)"),
+    "ten thousand anchors": (
+        _leaves("a:\n" + "".join(f"- &a{n} x\n" for n in range(10_000))),
+        "`a` is unknown; remove it",
+    ),
 }
 
 
@@ -72,7 +92,7 @@ BOMBS = {
 _MEASURED = """
 import re, resource, sys
 from sdg_operator.cli.main import main
-code = main(["taxonomy", "check", "--no-documents", sys.argv[1]])
+code = main(["taxonomy", "check", "--no-documents", "--strict", sys.argv[1]])
 peak = int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
 used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
 print(code, max(peak, used[1].ru_maxrss) >> 10, round(sum(u.ru_utime + u.ru_stime for u in used)), file=sys.stderr)

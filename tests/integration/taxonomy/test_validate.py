@@ -159,7 +159,7 @@ class TestBucketSource:
         code, report = pod.run()
         assert (code, report.message) == (
             ExitCode.OK,
-            "3 leaves (1 knowledge, 2 skills) with 15 seed examples and 1 documents",
+            "3 leaves (1 knowledge, 2 skills) with 15 seed examples and 1 document",
         )
         files = pod.snapshot(report)
         name = "documents/knowledge_science_animals_birds_house_sparrow/house_sparrow.md"
@@ -193,7 +193,7 @@ class TestBucketSource:
 
     def test_a_broken_taxonomy_is_reported_with_file_line_and_column(self, pod: Pod) -> None:
         pod.upload(packed(skills(a=skill().replace("Do it.", "Do it.  "), b=skill(created_by=None))))
-        code, report = pod.run()
+        code, report = pod.run(lint="Strict")
         assert (code, report.reason, report.digest) == (ExitCode.INVALID_INPUT, "InvalidTaxonomy", None)
         assert report.message == (
             "Failed to process invalid taxonomy files.  See detailed logs in COS. 2 problems in 2 files, the first: "
@@ -206,6 +206,16 @@ class TestBucketSource:
         assert report.report_key == REPORT
         assert pod.full_report().problems == report.problems
         assert "ERROR compositional_skills/a/qna.yaml:3:25 trailing spaces" in pod.log
+
+    def test_form_alone_makes_no_taxonomy_unusable(self, pod: Pod) -> None:
+        pod.upload(packed(skills(a=skill().replace("Do it.", "Do it.  "))))
+        code, report = pod.run()
+        assert (code, report.ok, report.problems) == (ExitCode.OK, True, ())
+        full = pod.full_report()
+        assert [str(warning) for warning in full.warnings] == [
+            "compositional_skills/a/qna.yaml:3:25 trailing spaces (trailing-spaces)"
+        ]
+        assert full.form == 1
 
     def test_the_worst_taxonomy_still_gives_a_short_report(self, pod: Pod) -> None:
         wide = 'ü\u2028"' * 40

@@ -17,7 +17,7 @@ from sdg_operator.taxonomy.archive import read_archive
 from sdg_operator.taxonomy.errors import CheckError
 from sdg_operator.taxonomy.giturl import GitUrl
 from sdg_operator.taxonomy.inspection import failed
-from sdg_operator.taxonomy.lint import lint
+from sdg_operator.taxonomy.lint import Text, lint
 from sdg_operator.taxonomy.qna import read_qna
 from sdg_operator.taxonomy.report import FullReport, Problem, ShortReport
 from sdg_operator.taxonomy.request import Limits
@@ -167,12 +167,12 @@ LINES = st.lists(
 @fuzz(share=10)
 @given(st.lists(LINES.map("\n".join), min_size=20, max_size=60))
 def test_whatever_can_be_read_can_be_linted(texts: list[str]) -> None:
-    readable = {}
+    readable = []
     for number, text in enumerate(texts):
         with suppress(YamlError):
             load(text, LIMITS)
-            readable[f"knowledge/{number}/qna.yaml"] = text
-    lint(readable.items(), 60)
+            readable.append(Text(f"knowledge/{number}/qna.yaml", text, form=True))
+    lint(readable, 60)
 
 
 @fuzz()
