@@ -46,10 +46,22 @@ class SnapshotLeaf(Record):
     document_bytes: int = 0
 
 
+class DocumentRepository(Record):
+    """A repository of documents, with what its ``commit`` meant at the time of the check."""
+
+    url: str
+    asked: str
+    """The ``commit`` of the qna.yaml: a commit, a branch or a tag."""
+    commit: str
+    leaves: tuple[str, ...]
+    """Ids of the leaves that use it."""
+
+
 class SnapshotIndex(Versioned):
-    """``index.json`` of a snapshot: its leaves in order of their id. Nothing in it depends on time or place."""
+    """``index.json`` of a snapshot: its leaves in order of their id, and where their documents are from."""
 
     leaves: Annotated[tuple[SnapshotLeaf, ...], FailFast()]
+    repositories: Annotated[tuple[DocumentRepository, ...], FailFast()] = ()
 
 
 class SampleSettings(Record):

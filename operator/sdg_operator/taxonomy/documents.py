@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from sdg_operator.storage.records import DocumentRepository
 from sdg_operator.taxonomy.check import Leaf
 from sdg_operator.taxonomy.documenttext import unreadable, without_text
 from sdg_operator.taxonomy.errors import CheckError
 from sdg_operator.taxonomy.patterns import matches, refusal
 from sdg_operator.taxonomy.qna import DocumentSource
 from sdg_operator.taxonomy.report import Problem, Reason
-from sdg_operator.taxonomy.report import Repository as RepositoryReport
 from sdg_operator.taxonomy.repository import Access, Entry, Repository
 from sdg_operator.taxonomy.snapshot import DocumentFile
 
@@ -36,7 +36,7 @@ class Gathered:
     """Documents by leaf id, and what is wrong."""
 
     documents: dict[str, tuple[DocumentFile, ...]] = field(default_factory=dict)
-    repositories: list[RepositoryReport] = field(default_factory=list)
+    repositories: list[DocumentRepository] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
@@ -95,7 +95,7 @@ class _Gathering:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         ids = tuple(leaf.id for leaf, _ in users)
-        report = RepositoryReport(url=str(repository.url), asked=source.commit, commit=revision.commit, leaves=ids)
+        report = DocumentRepository(url=str(repository.url), asked=source.commit, commit=revision.commit, leaves=ids)
         self.result.repositories.append(report)
         if revision.note:
             self.result.warnings += [one.problem(leaf.qna.file, "commit", revision.note) for leaf, one in users]

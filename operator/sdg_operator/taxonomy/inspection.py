@@ -73,7 +73,7 @@ def inspect(
         update = {"reason": reason, "message": sentence(reason, _summary(problems)), "retriable": retriable}
         return Inspection(report.model_copy(update={**update, "external": gathered.external}))
     leaves = tuple((leaf, gathered.documents.get(leaf.id, ())) for leaf in checked.leaves)
-    index = index_of(leaves)
+    index = index_of(leaves, gathered.repositories)
     update = {"message": _praise(checked, documents, report.warnings), "leaves": index.leaves}
     return Inspection(report.model_copy(update=update), leaves, index)
 

@@ -4,7 +4,7 @@ from typing import Final, Literal
 
 from pydantic import Field, ValidationError
 
-from sdg_operator.storage.records import LeafKind, Record, SnapshotLeaf, Versioned
+from sdg_operator.storage.records import DocumentRepository, LeafKind, Record, SnapshotLeaf, Versioned
 
 SHORT_REPORT_BYTES: Final = 3072
 """Most that a short report takes; Kubernetes cuts a termination message at 4096 bytes."""
@@ -93,17 +93,6 @@ class FoundLeaf(Record):
     document: DocumentReference | None = None
 
 
-class Repository(Record):
-    """A document repository, with what its ``commit`` meant at the time of the check."""
-
-    url: str
-    asked: str
-    """The ``commit`` of the qna.yaml: a commit, a branch or a tag."""
-    commit: str
-    leaves: tuple[str, ...]
-    """Ids of the leaves that use it."""
-
-
 class ShortReport(Versioned):
     """The termination message of the validate container. Always valid JSON of at most `SHORT_REPORT_BYTES` bytes."""
 
@@ -186,7 +175,7 @@ class FullReport(Versioned):
     found: tuple[FoundLeaf, ...] = ()
     """The leaves that have no problem of their own, also where the taxonomy as a whole cannot be used."""
     leaves: tuple[SnapshotLeaf, ...] = ()
-    repositories: tuple[Repository, ...] = ()
+    repositories: tuple[DocumentRepository, ...] = ()
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
     """Worth knowing, not worth refusing: ignored files, for example."""

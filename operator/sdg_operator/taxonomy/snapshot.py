@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from sdg_operator.storage.layout import leaf_path
-from sdg_operator.storage.records import INDEX_BYTES, SnapshotIndex, SnapshotLeaf
+from sdg_operator.storage.records import INDEX_BYTES, DocumentRepository, SnapshotIndex, SnapshotLeaf
 from sdg_operator.taxonomy.check import Leaf
 from sdg_operator.taxonomy.errors import CheckError
 from sdg_operator.taxonomy.tree import LEAF_FILE
@@ -31,10 +31,18 @@ class DocumentFile:
     sha256: str
 
 
-def index_of(leaves: Iterable[tuple[Leaf, tuple[DocumentFile, ...]]]) -> SnapshotIndex:
-    """Describe the leaves of a snapshot, in order of their id. Raises `CheckError` where no operator would read it."""
+def index_of(
+    leaves: Iterable[tuple[Leaf, tuple[DocumentFile, ...]]], repositories: Iterable[DocumentRepository] = ()
+) -> SnapshotIndex:
+    """Describe the leaves of a snapshot, in order of their id, and the `repositories` that their documents are from.
+
+    Raises `CheckError` where no operator would read it.
+    """
     entries = [_entry(leaf, documents) for leaf, documents in leaves]
-    index = SnapshotIndex(leaves=tuple(sorted(entries, key=lambda entry: entry.id)))
+    index = SnapshotIndex(
+        leaves=tuple(sorted(entries, key=lambda entry: entry.id)),
+        repositories=tuple(sorted(repositories, key=lambda each: (each.url, each.asked))),
+    )
     if len(index.to_json()) > INDEX_BYTES:
         what = f"the names of {len(index.leaves)} leaves and of their documents take more than {INDEX_BYTES} bytes"
         raise CheckError("TooLarge", f"{what}; shorten them, or make several taxonomies of this one")

@@ -164,10 +164,12 @@ class TestBucketSource:
         files = pod.snapshot(report)
         name = "documents/knowledge_science_animals_birds_house_sparrow/house_sparrow.md"
         assert files[name] == (EXAMPLES / "documents" / "birds" / "house_sparrow.md").read_bytes()
-        knowledge_leaf = SnapshotIndex.model_validate_json(files["index.json"]).leaves[2]
+        index = SnapshotIndex.model_validate_json(files["index.json"])
+        knowledge_leaf = index.leaves[2]
         assert (knowledge_leaf.documents, knowledge_leaf.document_bytes) == ((name,), len(files[name]))
-        repository = pod.full_report().repositories[0]
-        assert (repository.asked, repository.commit) == (commit, commit)
+        (repository,) = index.repositories
+        assert (repository.asked, repository.commit, repository.leaves) == (commit, commit, (knowledge_leaf.id,))
+        assert pod.full_report().repositories == index.repositories
 
     def test_the_same_content_gives_the_same_digest_however_it_is_packed(self, pod: Pod) -> None:
         tree = skills(a=skill(), b=skill())
