@@ -3,31 +3,23 @@
 import hashlib
 import re
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from sdg_operator.taxonomy.check import Leaf
+from sdg_operator.taxonomy.choice import Chooser, PatternError
 from sdg_operator.taxonomy.documenttext import unreadable, without_text
 from sdg_operator.taxonomy.errors import CheckError
-from sdg_operator.taxonomy.patterns import matches, refusal
+from sdg_operator.taxonomy.files import Entry
+from sdg_operator.taxonomy.nomatch import listed, shown
 from sdg_operator.taxonomy.qna import DocumentSource
 from sdg_operator.taxonomy.report import Problem, Reason
 from sdg_operator.taxonomy.report import Repository as RepositoryReport
-from sdg_operator.taxonomy.repository import Access, Entry, Repository
+from sdg_operator.taxonomy.repository import Access, Repository
 from sdg_operator.taxonomy.snapshot import DocumentFile
 
-_KINDS: Final = frozenset({".md", ".pdf"})
-"""What InstructLab takes of what a pattern matches."""
-_AT_ONCE: Final = 1_000
-"""Paths that are compared with a pattern between two looks at the clock."""
-_PDF: Final = (
-    "the documents are PDF files, which the default engine reads only where its image has the extra pdf; "
-    "Markdown is read everywhere"
-)
-_SHOWN: Final = 200
-_LISTED: Final = 5
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -84,8 +76,9 @@ class _Gathering:
             repository = Repository(source.repo, self._access, folder)
             revision = repository.fetch(source.commit)
             entries = list(repository.entries(revision.commit))
+            chooser = Chooser(revision.commit, entries, self._access.deadline, repository.default_branch)
             for leaf, one in users:
-                self._take_leaf(leaf, one, repository, entries)
+                self._take_leaf(leaf, one, repository, chooser)
         except CheckError as error:
             if error.reason not in {"CloneFailed", "SecretIncomplete", "TooLarge", "TimedOut"}:
                 raise
@@ -100,12 +93,14 @@ class _Gathering:
         if revision.note:
             self.result.warnings += [one.problem(leaf.qna.file, "commit", revision.note) for leaf, one in users]
 
-    def _take_leaf(self, leaf: Leaf, source: DocumentSource, repository: Repository, entries: list[Entry]) -> None:
+    def _take_leaf(self, leaf: Leaf, source: DocumentSource, repository: Repository, chooser: Chooser) -> None:
         try:
-            chosen = self._choose(leaf, source, entries)
-        except _PatternError as error:
+            choice = chooser.choose(source.patterns)
+        except PatternError as error:
             self._refuse(leaf, source, error.field, error.cause, external=error.external)
             return
+        self.result.warnings += [source.problem(leaf.qna.file, place, message) for place, message in choice.warnings]
+        chosen = choice.entries
         target = self._access.work / "documents" / leaf.id
         target.mkdir(parents=True, exist_ok=True)
         names = _names([entry.path for entry in chosen])
@@ -127,43 +122,9 @@ class _Gathering:
             self._refuse(leaf, source, "patterns.0", CheckError("InvalidTaxonomy", _nothing_to_read(empty, chosen)))
             return
         if empty:
-            message = f"{_listed(empty)}: no text besides headings and the like; left out"
+            message = f"{listed(empty)}: no text besides headings and the like; left out"
             self.result.warnings.append(source.problem(leaf.qna.file, "patterns.0", message))
         self.result.documents[leaf.id] = tuple(files)
-
-    def _choose(self, leaf: Leaf, source: DocumentSource, entries: list[Entry]) -> list[Entry]:
-        chosen: dict[str, Entry] = {}
-        misses: list[tuple[int, str]] = []
-        for number, pattern in enumerate(source.patterns):
-            if why := refusal(pattern):
-                raise _PatternError(number, "InvalidTaxonomy", f"the pattern {pattern[:100]!r} {why}", external=False)
-            found = self._matching(pattern, entries)
-            if link := next((entry.path for entry in found if entry.is_link), None):
-                message = f"{link!r} is a symbolic link, and links are not followed; name the file itself"
-                raise _PatternError(number, "InvalidTaxonomy", message)
-            usable = {entry.path: entry for entry in found if entry.is_file and _kind(entry.path) in _KINDS}
-            if not usable:
-                misses.append((number, _why_nothing(pattern, found, entries)))
-            chosen |= usable
-        if not chosen:
-            raise _PatternError(misses[0][0], "DocumentsNotFound", misses[0][1])
-        # InstructLab minds only when all patterns together find nothing.
-        self.result.warnings += [source.problem(leaf.qna.file, f"patterns.{number}", why) for number, why in misses]
-        if len({_kind(path) for path in chosen}) > 1:
-            message = "the patterns match Markdown and PDF files; InstructLab takes one kind a leaf: make two leaves"
-            raise _PatternError(0, "InvalidTaxonomy", message)
-        if any(_kind(path) == ".pdf" for path in chosen):
-            self.result.warnings.append(source.problem(leaf.qna.file, "patterns.0", _PDF))
-        return [chosen[path] for path in sorted(chosen)]
-
-    def _matching(self, pattern: str, entries: list[Entry]) -> list[Entry]:
-        found: list[Entry] = []
-        for number, entry in enumerate(entries):
-            if number % _AT_ONCE == 0:
-                self._access.deadline.left()
-            if matches(pattern, entry.path):
-                found.append(entry)
-        return found
 
     def _count(self, entry: Entry) -> None:
         limits = self._access.limits
@@ -183,45 +144,12 @@ class _Gathering:
         self.result.external = self.result.external or external
 
 
-class _PatternError(Exception):
-    def __init__(self, number: int, reason: Reason, message: str, *, external: bool = True) -> None:
-        self.field = f"patterns.{number}"
-        self.external = external
-        self.cause = CheckError(reason, message)
-        super().__init__(message)
-
-
-def shown(path: str) -> str:
-    """Give a path that the repository chose as it may stand in a message."""
-    return repr(path if len(path) <= _SHOWN else f"{path[:_SHOWN]}…")
-
-
-def _listed(paths: list[str]) -> str:
-    more = len(paths) - _LISTED
-    return ", ".join(map(shown, paths[:_LISTED])) + (f" and {more} more" if more > 0 else "")
-
-
-def _nothing_to_read(empty: list[str], chosen: list[Entry]) -> str:
+def _nothing_to_read(empty: list[str], chosen: Sequence[Entry]) -> str:
     if all(entry.size == 0 for entry in chosen):
         what = "is empty" if len(empty) == 1 else "are empty"
     else:
         what = f"{'has' if len(empty) == 1 else 'have'} no text besides headings and the like"
-    return f"{_listed(empty)} {what}; samples are made of text: write some, or let the patterns match other documents"
-
-
-def _kind(path: str) -> str:
-    return PurePosixPath(path).suffix.lower()
-
-
-def _why_nothing(pattern: str, found: list[Entry], entries: list[Entry]) -> str:
-    if found:
-        return (
-            f"the pattern {pattern[:100]!r} matches no Markdown (.md) or PDF file, only {found[0].path!r} and the like"
-        )
-    for entry in entries:
-        if entry.is_submodule and pattern.startswith(f"{entry.path}/"):
-            return f"the pattern {pattern[:100]!r} lies in the submodule {entry.path!r}, and those are not fetched"
-    return f"the pattern {pattern[:100]!r} matches nothing in the repository at this commit"
+    return f"{listed(empty)} {what}; samples are made of text: write some, or let the patterns match other documents"
 
 
 def _names(paths: list[str]) -> list[str]:

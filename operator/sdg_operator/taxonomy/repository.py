@@ -4,10 +4,11 @@ Without a work tree there are no links to follow, no filters (LFS), no hooks and
 repository chose ever becomes a name on this disk.
 """
 
+import shutil
 import ssl
-import subprocess
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,7 @@ from sdg_operator.taxonomy.address import AddressGuard
 from sdg_operator.taxonomy.advertised import HEADS, TAGS, Advertised, Revision, asked_for, names_of
 from sdg_operator.taxonomy.deadline import Deadline
 from sdg_operator.taxonomy.errors import CheckError
+from sdg_operator.taxonomy.files import Entry, listed, open_reader
 from sdg_operator.taxonomy.gitrun import GitFailed, GitProgram, memory_share
 from sdg_operator.taxonomy.giturl import GitUrl
 from sdg_operator.taxonomy.gitwords import cannot_give, explained
@@ -24,31 +26,10 @@ from sdg_operator.taxonomy.handshake import Remote, locate
 from sdg_operator.taxonomy.request import GitCredential, Limits
 from sdg_operator.taxonomy.sshcommand import ssh_command
 
-_CHUNK: Final = 1 << 16
 _SHOWN: Final = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A file of a commit."""
-
-    mode: str
-    """``100644`` and ``100755`` are files, ``120000`` is a link, ``160000`` a submodule."""
-    sha: str
-    size: int
-    path: str
-
-    @property
-    def is_file(self) -> bool:
-        return self.mode.startswith("100")
-
-    @property
-    def is_link(self) -> bool:
-        return self.mode == "120000"
-
-    @property
-    def is_submodule(self) -> bool:
-        return self.mode == "160000"
+_LOOK_SECONDS: Final = 60
+_LOOK_BYTES: Final = 64 << 20
+"""Most that is fetched of the default branch where only its list of files is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +47,15 @@ class Access:
     def seconds(self) -> float:
         """Time for one thing that Git does. Raises `CheckError` with reason TimedOut when the whole has none left."""
         return min(self.limits.git_seconds, self.deadline.left())
+
+
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """Where a branch is now, and the files there; their sizes are not known."""
+
+    branch: str
+    commit: str
+    entries: tuple[Entry, ...]
 
 
 class Repository:
@@ -122,21 +112,9 @@ class Repository:
             tree = self._run("rev-parse", "--verify", "--quiet", f"{place}^{{tree}}").strip()
         except GitFailed as error:
             raise CheckError("CloneFailed", f"the repository has no folder {path!r} at this commit") from error
-        # Folders are counted too (-t): a few objects can stand for billions of empty ones.
-        arguments = ("ls-tree", "-r", "-t", "-l", "-z", "--full-tree", tree)
+        access = self._access
         try:
-            with self._git.running(*arguments, seconds=self._access.seconds()) as process:
-                for number, line in enumerate(_records(process)):
-                    if number >= self._access.limits.entries:
-                        message = f"{self.url} has more than {self._access.limits.entries} files and folders"
-                        raise CheckError("TooLarge", message)
-                    head, _, name = line.partition(b"\t")
-                    mode, kind, sha, size = head.split()
-                    if kind == b"tree":
-                        continue
-                    number_of_bytes = 0 if size == b"-" else int(size)
-                    yield Entry(mode.decode(), sha.decode(), number_of_bytes, name.decode(errors="surrogateescape"))
-                process.wait()
+            yield from listed(self._git, tree, access.seconds(), access.limits.entries)
         except GitFailed as error:
             raise self._explained(error) from error
 
@@ -146,33 +124,34 @@ class Repository:
         output = self._run("diff-tree", "-r", "-t", "-z", "--no-renames", "--diff-filter=d", "--name-only", base, head)
         return frozenset(output.split("\0")) - {""}
 
-    @contextmanager
-    def reader(self) -> Iterator[Callable[[str, Callable[[bytes], object]], None]]:
+    def reader(self) -> AbstractContextManager[Callable[[str, Callable[[bytes], object]], None]]:
         """Open a way to read many files: ``read(sha, write)`` hands the content to `write` in pieces."""
-        with self._git.running("cat-file", "--batch", seconds=self._access.seconds(), stdin=subprocess.PIPE) as process:
-            sink, source = process.stdin, process.stdout
-            assert sink is not None
-            assert source is not None
+        return open_reader(self._git, self._access.seconds())
 
-            def read(sha: str, write: Callable[[bytes], object]) -> None:
-                try:
-                    sink.write(sha.encode() + b"\n")
-                    sink.flush()
-                except BrokenPipeError as error:
-                    raise CheckError("CloneFailed", f"{self.url}: its files cannot be read any more") from error
-                header = source.readline().split()
-                if len(header) != 3 or header[1] != b"blob":
-                    raise CheckError("CloneFailed", f"the repository {self.url} lacks the content of a file it names")
-                left = int(header[2])
-                while left > 0:
-                    piece = source.read(min(left, _CHUNK))
-                    if not piece:
-                        raise CheckError("CloneFailed", f"a file of the repository {self.url} cannot be read")
-                    left -= len(piece)
-                    write(piece)
-                source.read(1)
+    def default_branch(self) -> Tip | None:
+        """Look at the files that the default branch has now; None where that cannot be had cheaply.
 
-            yield read
+        Only the names are fetched, if the server can do that, into a folder of their own: they are for a message.
+        """
+        folder = self._access.work / "default-branch"
+        seconds = min(self._access.seconds(), _LOOK_SECONDS)
+        try:
+            advertised = self._advertised("HEAD")
+            if (found := advertised.revision("HEAD")) is None:
+                return None
+            git = GitProgram.create(folder, self._access.work / "home", self._git.memory_bytes, self._git.name)
+            arguments = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--depth=1", "--filter=blob:none")
+            self._network(*arguments, "--", str(self.url), found.commit, git=git, seconds=seconds, most=_LOOK_BYTES)
+            entries = tuple(listed(git, found.commit, seconds, self._access.limits.entries, sizes=False))
+        except GitFailed as error:
+            print(f"git: {error.text}", flush=True)  # noqa: T201 - the container's log
+            return None
+        except CheckError:
+            self._access.deadline.left()
+            return None
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return Tip(advertised.default or "HEAD", found.commit, entries)
 
     def _transport(self) -> tuple[dict[str, str | list[str]], dict[str, str]]:
         if self.url.scheme == "ssh":
@@ -191,13 +170,15 @@ class Repository:
     def _run(self, *arguments: str) -> str:
         return self._git.run(*arguments, seconds=self._access.seconds())
 
-    def _network(self, *arguments: str) -> str:
-        return self._git.run(
+    def _network(
+        self, *arguments: str, git: GitProgram | None = None, seconds: float | None = None, most: int | None = None
+    ) -> str:
+        return (git or self._git).run(
             *arguments,
-            seconds=self._access.seconds(),
+            seconds=seconds or self._access.seconds(),
             settings=self._settings,
             environment={**self._environment, "GIT_ALLOW_PROTOCOL": self.url.scheme},
-            file_bytes=self._access.limits.repository_bytes,
+            file_bytes=min(most or sys.maxsize, self._access.limits.repository_bytes),
         )
 
     def _fetch(self, *arguments: str) -> None:
@@ -283,12 +264,3 @@ def _http_settings(remote: Remote, ca_file: Path) -> dict[str, str | list[str]]:
     if remote.authorization:
         settings[f"http.{url.origin}/.extraHeader"] = f"Authorization: {remote.authorization}"
     return settings
-
-
-def _records(process: "subprocess.Popen[bytes]") -> Iterator[bytes]:
-    """Split the output at NUL bytes as it comes."""
-    assert process.stdout is not None, "it is a pipe"
-    rest = b""
-    while piece := process.stdout.read(_CHUNK):
-        *whole, rest = (rest + piece).split(b"\0")
-        yield from whole

@@ -292,6 +292,33 @@ class TestHttps:
         gathered = fetched(client.access(), document(repo=server.url("birds.git"), commit=commit))
         assert gathered.documents["knowledge_leaf0"][0].path.read_bytes() == content
 
+    @pytest.mark.parametrize("filters", ["true", "false"])
+    def test_a_file_that_came_after_the_commit_is_found_on_the_default_branch(
+        self, server: HttpsGitServer, birds: BareRepository, client: Client, filters: str
+    ) -> None:
+        birds.git("config", "uploadpack.allowFilter", filters)
+        old = birds.commit({"README.md": TEXT})
+        now = birds.commit({"README.md": TEXT, "sea/tides.md": TEXT, "sea/map.png": random.Random(1).randbytes(99_999)})
+        leaf = {"repo": server.url("birds.git"), "commit": old}
+        gathered = fetched(
+            client.access(), document(**leaf, patterns=["sea/*"]), document(**leaf, patterns=["README.md", "sea/t*"])
+        )
+        want = f"at this commit ({old[:7]}), but on 'main' ({now[:7]}) there is 'sea/tides.md'; name a newer commit"
+        (problem,), (warning,) = gathered.problems, gathered.warnings
+        assert problem.message == f"the pattern 'sea/*' matches nothing {want}"
+        assert warning.message == f"the pattern 'sea/t*' matches nothing {want}"
+        assert gathered.reason == "DocumentsNotFound"
+        assert contents(gathered, "knowledge_leaf1") == {"README.md": TEXT}
+
+    def test_a_default_branch_that_cannot_be_looked_at_is_passed_over(
+        self, server: HttpsGitServer, birds: BareRepository, client: Client
+    ) -> None:
+        old = birds.commit({"a.md": TEXT})
+        birds.commit({"a.md": TEXT, **{f"new/{number}.md": "x" for number in range(20)}})
+        access = client.access(entries=10)
+        gathered = fetched(access, document(repo=server.url("birds.git"), commit=old, patterns=["new/*.md"]))
+        assert "matches nothing in the repository at this commit" in refused(gathered)
+
     def test_pdf_documents_are_taken_with_a_warning(
         self, server: HttpsGitServer, birds: BareRepository, client: Client
     ) -> None:
