@@ -8,7 +8,7 @@ import shutil
 import ssl
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,12 +21,13 @@ from sdg_operator.taxonomy.errors import CheckError
 from sdg_operator.taxonomy.files import Entry, listed, open_reader
 from sdg_operator.taxonomy.gitrun import GitFailed, GitProgram, memory_share
 from sdg_operator.taxonomy.giturl import GitUrl
-from sdg_operator.taxonomy.gitwords import cannot_give, explained
+from sdg_operator.taxonomy.gitwords import cannot_give, explained, log
 from sdg_operator.taxonomy.handshake import Remote, locate
 from sdg_operator.taxonomy.request import GitCredential, Limits
 from sdg_operator.taxonomy.sshcommand import ssh_command
 
 _SHOWN: Final = 10
+_EVERYTHING: Final = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
 _LOOK_SECONDS: Final = 60
 _LOOK_BYTES: Final = 64 << 20
 """Most that is fetched of the default branch where only its list of files is wanted."""
@@ -65,9 +66,11 @@ class Repository:
         """Find the repository. Raises `CheckError` with reason CloneFailed."""
         self.url = GitUrl.parse(url, access.guard.network.allowed_hosts)
         self._access = access
-        self._settings, self._environment = self._transport()
-        memory = min(access.limits.git_memory_bytes, memory_share())
-        self._git = GitProgram.create(folder, access.work / "home", memory, str(self.url))
+        self._settings: dict[str, str | list[str]] = {}
+        self._environment: dict[str, str] = {}
+        self._object_format, self._filters = "sha1", False
+        self._prepare()
+        self._git = self._repository(folder)
 
     def fetch(self, wanted: str | None) -> Revision:
         """Fetch one commit without its history.
@@ -81,6 +84,8 @@ class Repository:
             found = advertised.revision(name)
             if found is None and not refname.is_abbreviated(name):
                 raise self._unknown(name, advertised)
+            if found is None and self._filters:
+                found = Revision(self._whole_name(name))
         if found is not None:
             try:
                 self._fetch("--depth=1", found.commit)
@@ -133,39 +138,48 @@ class Repository:
 
         Only the names are fetched, if the server can do that, into a folder of their own: they are for a message.
         """
-        folder = self._access.work / "default-branch"
         seconds = min(self._access.seconds(), _LOOK_SECONDS)
         try:
             advertised = self._advertised("HEAD")
             if (found := advertised.revision("HEAD")) is None:
                 return None
-            git = GitProgram.create(folder, self._access.work / "home", self._git.memory_bytes, self._git.name)
-            arguments = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--depth=1", "--filter=blob:none")
-            self._network(*arguments, "--", str(self.url), found.commit, git=git, seconds=seconds, most=_LOOK_BYTES)
-            entries = tuple(listed(git, found.commit, seconds, self._access.limits.entries, sizes=False))
+            with self._beside() as git:
+                wanted = ("--depth=1", "--filter=blob:none", found.commit)
+                self._fetch(*wanted, git=git, seconds=seconds, most=_LOOK_BYTES)
+                entries = tuple(listed(git, found.commit, seconds, self._access.limits.entries, sizes=False))
         except GitFailed as error:
-            print(f"git: {error.text}", flush=True)  # noqa: T201 - the container's log
+            log(error)
             return None
         except CheckError:
             self._access.deadline.left()
             return None
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
         return Tip(advertised.default or "HEAD", found.commit, entries)
 
-    def _transport(self) -> tuple[dict[str, str | list[str]], dict[str, str]]:
-        if self.url.scheme == "ssh":
-            return {}, {
-                "GIT_SSH_COMMAND": ssh_command(
-                    self.url, self._access.credentials, self._access.guard, self._access.work / "home"
-                ),
-                "GIT_SSH_VARIANT": "ssh",
-            }
-        context = ssl.create_default_context(cafile=str(self._access.ca_file))
+    def _prepare(self) -> None:
+        """Find out where Git may go, and with what."""
         access = self._access
+        if self.url.scheme == "ssh":
+            command = ssh_command(self.url, access.credentials, access.guard, access.work / "home")
+            self._environment = {"GIT_SSH_COMMAND": command, "GIT_SSH_VARIANT": "ssh"}
+            return
+        context = ssl.create_default_context(cafile=str(access.ca_file))
         remote = locate(self.url, access.credentials, access.guard, context, access.seconds())
         self.url = remote.url
-        return _http_settings(remote, access.ca_file), {}
+        self._settings = _http_settings(remote, access.ca_file)
+        self._object_format, self._filters = remote.object_format, remote.filters
+
+    def _repository(self, folder: Path) -> GitProgram:
+        memory = min(self._access.limits.git_memory_bytes, memory_share())
+        return GitProgram.create(folder, self._access.work / "home", memory, str(self.url), self._object_format)
+
+    @contextmanager
+    def _beside(self) -> Iterator[GitProgram]:
+        """Make a repository for a look at a part of what the server has; nothing of it stays."""
+        folder = self._access.work / "beside"
+        try:
+            yield self._repository(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _run(self, *arguments: str) -> str:
         return self._git.run(*arguments, seconds=self._access.seconds())
@@ -181,10 +195,13 @@ class Repository:
             file_bytes=min(most or sys.maxsize, self._access.limits.repository_bytes),
         )
 
-    def _fetch(self, *arguments: str) -> None:
-        depth = [item for item in arguments if item.startswith("--")]
+    def _fetch(
+        self, *arguments: str, git: GitProgram | None = None, seconds: float | None = None, most: int | None = None
+    ) -> None:
+        options = [item for item in arguments if item.startswith("--")]
         refs = [item for item in arguments if not item.startswith("--")]
-        self._network("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", *depth, "--", str(self.url), *refs)
+        arguments = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", *options, "--", str(self.url), *refs)
+        self._network(*arguments, git=git, seconds=seconds, most=most)
 
     def _advertised(self, *names: str) -> Advertised:
         """Ask the server for refs, also by globs."""
@@ -198,25 +215,36 @@ class Repository:
         """Fetch all branches and tags with their history: for abbreviated commits, and servers that give no others."""
         head = ["+HEAD:refs/fetched/head"] if wanted == "HEAD" else []
         try:
-            self._fetch("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", *head)
+            self._fetch(*_EVERYTHING, *head)
         except GitFailed as error:
             raise self._explained(error) from error
         return self._resolved(wanted)
 
-    def _resolved(self, wanted: str) -> str:
+    def _whole_name(self, abbreviated: str) -> str:
+        """Find the commit that begins so among all that branches and tags lead to, without their files."""
+        with self._beside() as git:
+            try:
+                self._fetch("--filter=tree:0", *_EVERYTHING, git=git)
+            except GitFailed as error:
+                raise explained(error, git, self._access.limits.repository_bytes) from error
+            return self._resolved(abbreviated, git)
+
+    def _resolved(self, wanted: str, git: GitProgram | None = None) -> str:
+        git = git or self._git
         names = ["refs/fetched/head"] if wanted == "HEAD" else [*names_of(wanted), wanted]
         for name in names:
             with suppress(GitFailed):
-                return self._rev_parse(f"{name}^{{commit}}")
-        if refname.is_abbreviated(wanted) and (commits := self._beginning_with(wanted)):
+                return self._rev_parse(f"{name}^{{commit}}", git)
+        if refname.is_abbreviated(wanted) and (commits := self._beginning_with(wanted, git)):
             message = f"{wanted!r} is the beginning of several commits of {self.url}: {', '.join(commits)}; write more"
             raise CheckError("CloneFailed", f"{message} of it")
         raise self._unknown(wanted, self._advertised(*asked_for(wanted)))
 
-    def _beginning_with(self, abbreviated: str) -> list[str]:
+    def _beginning_with(self, abbreviated: str, git: GitProgram) -> list[str]:
         """Give some of the commits whose names begin so."""
-        objects = self._run("rev-parse", f"--disambiguate={abbreviated}").split()[:_SHOWN]
-        return [name for name in objects if self._run("cat-file", "-t", name).strip() == "commit"]
+        seconds = self._access.seconds()
+        objects = git.run("rev-parse", f"--disambiguate={abbreviated}", seconds=seconds).split()[:_SHOWN]
+        return [name for name in objects if git.run("cat-file", "-t", name, seconds=seconds).strip() == "commit"]
 
     def _unknown(self, wanted: str, advertised: Advertised) -> CheckError:
         if not advertised.refs and not (others := self._advertised(f"{HEADS}*", f"{TAGS}*").refs):
@@ -231,13 +259,14 @@ class Repository:
 
     def _commit(self, name: str, wanted: str) -> str:
         try:
-            return self._rev_parse(f"{name}^{{commit}}")
+            return self._rev_parse(f"{name}^{{commit}}", self._git)
         except GitFailed as error:
             message = f"{wanted!r} of {self.url} is no commit, but a file, a folder or a tag of one; write a commit"
             raise CheckError("CloneFailed", message) from error
 
-    def _rev_parse(self, name: str) -> str:
-        return self._run("rev-parse", "--verify", "--quiet", "--end-of-options", name).strip()
+    def _rev_parse(self, name: str, git: GitProgram) -> str:
+        arguments = ("rev-parse", "--verify", "--quiet", "--end-of-options", name)
+        return git.run(*arguments, seconds=self._access.seconds()).strip()
 
     def _explained(self, error: GitFailed) -> CheckError:
         return explained(error, self._git, self._access.limits.repository_bytes)

@@ -14,43 +14,15 @@ import pytest
 
 from hack.gitserver.certificates import Certificates
 from sdg_operator.taxonomy.authorities import write_bundle
-from sdg_operator.taxonomy.check import check_tree
-from sdg_operator.taxonomy.deadline import Deadline
-from sdg_operator.taxonomy.documents import Gathered, gather
 from sdg_operator.taxonomy.errors import CheckError
-from sdg_operator.taxonomy.repository import Access
-from sdg_operator.taxonomy.request import GitCredential, Limits, Network
-from sdg_operator.taxonomy.tree import Tree
+from sdg_operator.taxonomy.request import GitCredential, Network
 from tests.git.https import HttpGitServer, HttpsGitServer, http_git_server, https_git_server
 from tests.git.proxy import TunnelProxy, tunnel_proxy
 from tests.git.repositories import BareRepository, Link, Submodule
 from tests.git.ssh import SshGitServer, make_key
 from tests.integration.taxonomy.conftest import LOOPBACK, Client
-from tests.taxonomies.making import document, knowledge
-
-TEXT = "# Birds\n\nThey fly.\n"
-
-
-def fetched(access: Access, *documents: dict[str, Any]) -> Gathered:
-    """Fetch the documents of one leaf for each `document`: knowledge/leaf0, knowledge/leaf1, …"""
-    files = {f"knowledge/leaf{n}/qna.yaml": knowledge(document=item).encode() for n, item in enumerate(documents)}
-    checked = check_tree(Tree(files=files, roots={""}), Limits(), Deadline(60))
-    assert not checked.problems
-    return gather(checked.leaves, access)
-
-
-def contents(gathered: Gathered, leaf: str = "knowledge_leaf0") -> dict[str, str]:
-    return {item.name: item.path.read_text() for item in gathered.documents[leaf]}
-
-
-def refused(gathered: Gathered) -> str:
-    assert not gathered.documents
-    assert len(gathered.problems) == 1
-    problem = gathered.problems[0]
-    assert problem.file == "knowledge/leaf0/qna.yaml"
-    assert problem.line is not None
-    assert problem.line > 1
-    return f"{gathered.reason} {problem.message}"
+from tests.integration.taxonomy.fetching import TEXT, contents, fetched, refused
+from tests.taxonomies.making import document
 
 
 class TestHttps:
