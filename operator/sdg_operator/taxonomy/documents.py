@@ -3,7 +3,7 @@
 import hashlib
 import re
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -74,11 +74,14 @@ class _Gathering:
         folder = self._access.work / "repository"
         try:
             repository = Repository(source.repo, self._access, folder)
-            revision = repository.fetch(source.commit)
+            revision = repository.fetch(source.commit, contents=False)
             entries = list(repository.entries(revision.commit))
             chooser = Chooser(revision.commit, entries, self._access.deadline, repository.default_branch)
-            for leaf, one in users:
-                self._take_leaf(leaf, one, repository, chooser)
+            choices = [(leaf, one, self._choose(leaf, one, chooser)) for leaf, one in users]
+            repository.bring(entry for _, _, chosen in choices for entry in chosen)
+            for leaf, one, chosen in choices:
+                if chosen:
+                    self._take_leaf(leaf, one, repository, chosen)
         except CheckError as error:
             if error.reason not in {"CloneFailed", "SecretIncomplete", "TooLarge", "TimedOut"}:
                 raise
@@ -93,47 +96,59 @@ class _Gathering:
         if revision.note:
             self.result.warnings += [one.problem(leaf.qna.file, "commit", revision.note) for leaf, one in users]
 
-    def _take_leaf(self, leaf: Leaf, source: DocumentSource, repository: Repository, chooser: Chooser) -> None:
+    def _choose(self, leaf: Leaf, source: DocumentSource, chooser: Chooser) -> tuple[Entry, ...]:
+        """Choose the documents of a leaf; none where its patterns are refused."""
         try:
             choice = chooser.choose(source.patterns)
         except PatternError as error:
             self._refuse(leaf, source, error.field, error.cause, external=error.external)
-            return
+            return ()
         self.result.warnings += [source.problem(leaf.qna.file, place, message) for place, message in choice.warnings]
-        chosen = choice.entries
+        self._files += len(choice.entries)
+        if self._files > (most := self._access.limits.documents):
+            raise CheckError("TooLarge", f"the leaves have more than {most} documents together")
+        return choice.entries
+
+    def _take_leaf(self, leaf: Leaf, source: DocumentSource, repository: Repository, chosen: tuple[Entry, ...]) -> None:
         target = self._access.work / "documents" / leaf.id
         target.mkdir(parents=True, exist_ok=True)
         names = _names([entry.path for entry in chosen])
         files: list[DocumentFile] = []
-        empty: list[str] = []
+        without: dict[str, DocumentFile] = {}
         with repository.reader() as read:
             for entry, name in zip(chosen, names, strict=True):
-                self._count(entry)
-                file = _write(entry, target / name, read)
+                file = self._write(entry, target / name, read)
                 if why := unreadable(file):
                     failure = CheckError("InvalidTaxonomy", f"{shown(entry.path)} {why}")
                     self._refuse(leaf, source, "patterns.0", failure)
                     return
                 if without_text(file):
-                    empty.append(entry.path)
+                    without[entry.path] = file
                 else:
                     files.append(file)
         if not files:
-            self._refuse(leaf, source, "patterns.0", CheckError("InvalidTaxonomy", _nothing_to_read(empty, chosen)))
+            self._refuse(leaf, source, "patterns.0", CheckError("InvalidTaxonomy", _nothing_to_read(without)))
             return
-        if empty:
-            message = f"{listed(empty)}: no text besides headings and the like; left out"
+        if without:
+            message = f"{listed(list(without))}: no text besides headings and the like; left out"
             self.result.warnings.append(source.problem(leaf.qna.file, "patterns.0", message))
         self.result.documents[leaf.id] = tuple(files)
 
-    def _count(self, entry: Entry) -> None:
-        limits = self._access.limits
-        self._files += 1
-        self._bytes += entry.size
-        if self._files > limits.documents:
-            raise CheckError("TooLarge", f"the leaves have more than {limits.documents} documents together")
-        if self._bytes > limits.document_bytes:
-            raise CheckError("TooLarge", f"the documents have more than {limits.document_bytes} bytes together")
+    def _write(self, entry: Entry, path: Path, read: Callable[[str, Callable[[bytes], object]], None]) -> DocumentFile:
+        digest = hashlib.sha256()
+        most = self._access.limits.document_bytes
+        with path.open("wb") as file:
+
+            def write(piece: bytes) -> None:
+                self._bytes += len(piece)
+                if self._bytes > most:
+                    raise CheckError("TooLarge", f"the documents have more than {most} bytes together")
+                digest.update(piece)
+                file.write(piece)
+
+            read(entry.sha, write)
+            size = file.tell()
+        return DocumentFile(path.name, path, size, digest.hexdigest())
 
     def _refuse(
         self, leaf: Leaf, source: DocumentSource, field_name: str, error: CheckError, *, external: bool = True
@@ -144,12 +159,14 @@ class _Gathering:
         self.result.external = self.result.external or external
 
 
-def _nothing_to_read(empty: list[str], chosen: Sequence[Entry]) -> str:
-    if all(entry.size == 0 for entry in chosen):
-        what = "is empty" if len(empty) == 1 else "are empty"
+def _nothing_to_read(without: dict[str, DocumentFile]) -> str:
+    one = len(without) == 1
+    if all(file.size == 0 for file in without.values()):
+        what = "is empty" if one else "are empty"
     else:
-        what = f"{'has' if len(empty) == 1 else 'have'} no text besides headings and the like"
-    return f"{listed(empty)} {what}; samples are made of text: write some, or let the patterns match other documents"
+        what = f"{'has' if one else 'have'} no text besides headings and the like"
+    names = listed(list(without))
+    return f"{names} {what}; samples are made of text: write some, or let the patterns match other documents"
 
 
 def _names(paths: list[str]) -> list[str]:
@@ -166,15 +183,3 @@ def _names(paths: list[str]) -> list[str]:
         taken.add(name.casefold())
         names.append(name)
     return names
-
-
-def _write(entry: Entry, path: Path, read: Callable[[str, Callable[[bytes], object]], None]) -> DocumentFile:
-    digest = hashlib.sha256()
-    with path.open("wb") as file:
-
-        def write(piece: bytes) -> None:
-            digest.update(piece)
-            file.write(piece)
-
-        read(entry.sha, write)
-    return DocumentFile(path.name, path, entry.size, digest.hexdigest())

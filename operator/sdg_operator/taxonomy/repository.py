@@ -7,7 +7,7 @@ repository chose ever becomes a name on this disk.
 import shutil
 import ssl
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,8 @@ from sdg_operator.taxonomy.request import GitCredential, Limits
 from sdg_operator.taxonomy.sshcommand import ssh_command
 
 _SHOWN: Final = 10
+_AT_ONCE: Final = 1000
+"""Files that are asked for in one command line."""
 _EVERYTHING: Final = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
 _LOOK_SECONDS: Final = 60
 _LOOK_BYTES: Final = 64 << 20
@@ -69,14 +71,16 @@ class Repository:
         self._settings: dict[str, str | list[str]] = {}
         self._environment: dict[str, str] = {}
         self._object_format, self._filters = "sha1", False
+        self._lacks_contents = False
         self._prepare()
         self._git = self._repository(folder)
 
-    def fetch(self, wanted: str | None) -> Revision:
-        """Fetch one commit without its history.
+    def fetch(self, wanted: str | None, *, contents: bool = True) -> Revision:
+        """Fetch one commit without its history; without `contents`, only the names of its files, if the server can.
 
         `wanted` is a commit (also abbreviated), a branch or a tag; None is the default branch. Raises `CheckError`.
         """
+        self._lacks_contents = self._filters and not contents
         name = _checked("HEAD" if wanted is None else wanted)
         found: Revision | None = Revision(name)
         if not refname.is_commit(name):
@@ -88,13 +92,22 @@ class Repository:
                 found = Revision(self._whole_name(name))
         if found is not None:
             try:
-                self._fetch("--depth=1", found.commit)
+                self._fetch("--depth=1", *(["--filter=blob:none"] if self._lacks_contents else []), found.commit)
             except GitFailed as error:
                 if not cannot_give(error):
                     raise self._explained(error) from error
             else:
                 return Revision(self._commit(found.commit, name), found.note)
         return Revision(self._fetch_all(name), found.note if found else "")
+
+    def bring(self, files: Iterable[Entry]) -> None:
+        """Fetch the contents of files, where the commit was fetched without. Raises `CheckError`."""
+        names = sorted({file.sha for file in files}) if self._lacks_contents else []
+        try:
+            for start in range(0, len(names), _AT_ONCE):
+                self._fetch(*names[start : start + _AT_ONCE])
+        except GitFailed as error:
+            raise self._explained(error) from error
 
     def fetch_history(self, wanted: str | None, base: str) -> tuple[str, str]:
         """Fetch everything; give the commit of `wanted`, and the one where it and `base` parted."""
@@ -119,7 +132,8 @@ class Repository:
             raise CheckError("CloneFailed", f"the repository has no folder {path!r} at this commit") from error
         access = self._access
         try:
-            yield from listed(self._git, tree, access.seconds(), access.limits.entries)
+            most = access.limits.entries
+            yield from listed(self._git, tree, access.seconds(), most, sizes=not self._lacks_contents)
         except GitFailed as error:
             raise self._explained(error) from error
 
@@ -213,6 +227,7 @@ class Repository:
 
     def _fetch_all(self, wanted: str) -> str:
         """Fetch all branches and tags with their history: for abbreviated commits, and servers that give no others."""
+        self._lacks_contents = False
         head = ["+HEAD:refs/fetched/head"] if wanted == "HEAD" else []
         try:
             self._fetch(*_EVERYTHING, *head)

@@ -1,5 +1,6 @@
 """Servers that one may not read, that misbehave or break off, and what they say."""
 
+import random
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,13 @@ import pytest
 
 from hack.gitserver.certificates import Certificates
 from sdg_operator.taxonomy.gitrun import GitFailed, GitProgram
-from sdg_operator.taxonomy.request import Network
+from sdg_operator.taxonomy.request import GitTree, Network
+from sdg_operator.taxonomy.source import read_git
 from tests.git.https import HttpsGitServer, http_git_server, https_git_server
-from tests.git.repositories import BareRepository
+from tests.git.repositories import BareRepository, File
 from tests.integration.taxonomy.conftest import LOOPBACK, Client
 from tests.integration.taxonomy.fetching import TEXT, contents, fetched, refused
-from tests.taxonomies.making import document
+from tests.taxonomies.making import document, knowledge
 
 
 class TestPrivate:
@@ -179,6 +181,67 @@ class TestSizesAndNames:
         assert contents(gathered) == {"a.md": TEXT}
         refusing = client.access(network=Network(), resolver=lambda _host, _port: addresses)
         assert "metadata" in refused(fetched(refusing, document(repo=server.url("birds.git", "git.example.org"))))
+
+
+class TestContents:
+    """A server that can leave files out is asked only for those that are documents."""
+
+    @pytest.fixture
+    def birds(self, birds: BareRepository) -> BareRepository:
+        birds.git("config", "uploadpack.allowFilter", "true")
+        return birds
+
+    def test_large_files_that_are_no_documents_are_not_fetched(
+        self, server: HttpsGitServer, birds: BareRepository, client: Client
+    ) -> None:
+        files: dict[str, File] = {
+            "a.md": TEXT,
+            "docs/b.md": TEXT,
+            "c.md": "c\n",
+            "movie.mp4": random.Random(1).randbytes(4 << 20),
+        }
+        leaf = {"repo": server.url("birds.git"), "commit": birds.commit(files)}
+        access = client.access(repository_bytes=1 << 20)
+        gathered = fetched(
+            access,
+            document(**leaf, patterns=["a.md", "docs/*"]),
+            document(**leaf, patterns=["c.md"]),
+            document(**leaf, patterns=["gone.md"]),
+        )
+        assert contents(gathered) == {"a.md": TEXT, "docs__b.md": TEXT}
+        assert contents(gathered, "knowledge_leaf1") == {"c.md": "c\n"}
+        (problem,) = gathered.problems
+        assert "'gone.md' matches nothing" in problem.message
+
+    @pytest.mark.parametrize(
+        ("limits", "want"),
+        [
+            ({"repository_bytes": 1 << 20}, "TooLarge "),
+            ({"document_bytes": 1 << 20}, "TooLarge the documents have more than 1048576 bytes together"),
+            ({"documents": 1}, "TooLarge the leaves have more than 1 documents together"),
+        ],
+    )
+    def test_large_documents_are_refused(
+        self, server: HttpsGitServer, birds: BareRepository, client: Client, limits: dict[str, Any], want: str
+    ) -> None:
+        commit = birds.commit({"a.md": random.Random(1).randbytes(4 << 20), "b.md": TEXT})
+        access = client.access(**limits)
+        assert refused(fetched(access, document(repo=server.url("birds.git"), commit=commit))).startswith(want)
+
+    def test_many_documents_are_brought(self, server: HttpsGitServer, birds: BareRepository, client: Client) -> None:
+        files = {f"{number}.md": f"number {number}\n" for number in range(2500)}
+        commit = birds.commit(files)
+        gathered = fetched(client.access(), document(repo=server.url("birds.git"), commit=commit))
+        assert contents(gathered) == files
+
+    def test_a_taxonomy_is_fetched_with_its_contents(
+        self, server: HttpsGitServer, birds: BareRepository, client: Client
+    ) -> None:
+        leaf = knowledge()
+        commit = birds.commit({"knowledge/a/qna.yaml": leaf})
+        read = read_git(GitTree(url=server.url("birds.git"), ref=commit[:9]), client.access())
+        assert read.revision == commit
+        assert read.tree.files == {"knowledge/a/qna.yaml": leaf.encode()}
 
 
 def test_git_reaches_no_server_but_where_it_is_told_to(tmp_path: Path, server: HttpsGitServer) -> None:
