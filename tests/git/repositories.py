@@ -37,12 +37,11 @@ class BareRepository:
     folder: Path
 
     @classmethod
-    def create(cls, folder: Path) -> "BareRepository":
+    def create(cls, folder: Path, object_format: str = "sha1") -> "BareRepository":
         folder.parent.mkdir(parents=True, exist_ok=True)
         repository = cls(folder)
-        subprocess.run(
-            ["git", "init", "--quiet", "--bare", "--initial-branch=main", str(folder)], env=_ENVIRONMENT, check=True
-        )
+        options = ["--quiet", "--bare", "--initial-branch=main", f"--object-format={object_format}"]
+        subprocess.run(["git", "init", *options, str(folder)], env=_ENVIRONMENT, check=True)
         return repository
 
     def git(self, *arguments: str, stdin: bytes = b"") -> str:

@@ -10,24 +10,16 @@ from typing import Final
 
 from sdg_operator.storage.records import DocumentRepository
 from sdg_operator.taxonomy.check import Leaf
+from sdg_operator.taxonomy.choice import Chooser, PatternError
 from sdg_operator.taxonomy.documenttext import unreadable, without_text
 from sdg_operator.taxonomy.errors import CheckError
-from sdg_operator.taxonomy.patterns import matches, refusal
+from sdg_operator.taxonomy.files import Entry
+from sdg_operator.taxonomy.nomatch import listed, shown
 from sdg_operator.taxonomy.qna import DocumentSource
 from sdg_operator.taxonomy.report import Problem, Reason
-from sdg_operator.taxonomy.repository import Access, Entry, Repository
+from sdg_operator.taxonomy.repository import Access, Repository
 from sdg_operator.taxonomy.snapshot import DocumentFile
 
-_KINDS: Final = frozenset({".md", ".pdf"})
-"""What InstructLab takes of what a pattern matches."""
-_AT_ONCE: Final = 1_000
-"""Paths that are compared with a pattern between two looks at the clock."""
-_PDF: Final = (
-    "the documents are PDF files, which the default engine reads only where its image has the extra pdf; "
-    "Markdown is read everywhere"
-)
-_SHOWN: Final = 200
-_LISTED: Final = 5
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -82,10 +74,14 @@ class _Gathering:
         folder = self._access.work / "repository"
         try:
             repository = Repository(source.repo, self._access, folder)
-            revision = repository.fetch(source.commit)
+            revision = repository.fetch(source.commit, contents=False)
             entries = list(repository.entries(revision.commit))
-            for leaf, one in users:
-                self._take_leaf(leaf, one, repository, entries)
+            chooser = Chooser(revision.commit, entries, self._access.deadline, repository.default_branch)
+            choices = [(leaf, one, self._choose(leaf, one, chooser)) for leaf, one in users]
+            repository.bring(entry for _, _, chosen in choices for entry in chosen)
+            for leaf, one, chosen in choices:
+                if chosen:
+                    self._take_leaf(leaf, one, repository, chosen)
         except CheckError as error:
             if error.reason not in {"CloneFailed", "SecretIncomplete", "TooLarge", "TimedOut"}:
                 raise
@@ -100,79 +96,59 @@ class _Gathering:
         if revision.note:
             self.result.warnings += [one.problem(leaf.qna.file, "commit", revision.note) for leaf, one in users]
 
-    def _take_leaf(self, leaf: Leaf, source: DocumentSource, repository: Repository, entries: list[Entry]) -> None:
+    def _choose(self, leaf: Leaf, source: DocumentSource, chooser: Chooser) -> tuple[Entry, ...]:
+        """Choose the documents of a leaf; none where its patterns are refused."""
         try:
-            chosen = self._choose(leaf, source, entries)
-        except _PatternError as error:
+            choice = chooser.choose(source.patterns)
+        except PatternError as error:
             self._refuse(leaf, source, error.field, error.cause, external=error.external)
-            return
+            return ()
+        self.result.warnings += [source.problem(leaf.qna.file, place, message) for place, message in choice.warnings]
+        self._files += len(choice.entries)
+        if self._files > (most := self._access.limits.documents):
+            raise CheckError("TooLarge", f"the leaves have more than {most} documents together")
+        return choice.entries
+
+    def _take_leaf(self, leaf: Leaf, source: DocumentSource, repository: Repository, chosen: tuple[Entry, ...]) -> None:
         target = self._access.work / "documents" / leaf.id
         target.mkdir(parents=True, exist_ok=True)
         names = _names([entry.path for entry in chosen])
         files: list[DocumentFile] = []
-        empty: list[str] = []
+        without: dict[str, DocumentFile] = {}
         with repository.reader() as read:
             for entry, name in zip(chosen, names, strict=True):
-                self._count(entry)
-                file = _write(entry, target / name, read)
+                file = self._write(entry, target / name, read)
                 if why := unreadable(file):
                     failure = CheckError("InvalidTaxonomy", f"{shown(entry.path)} {why}")
                     self._refuse(leaf, source, "patterns.0", failure)
                     return
                 if without_text(file):
-                    empty.append(entry.path)
+                    without[entry.path] = file
                 else:
                     files.append(file)
         if not files:
-            self._refuse(leaf, source, "patterns.0", CheckError("InvalidTaxonomy", _nothing_to_read(empty, chosen)))
+            self._refuse(leaf, source, "patterns.0", CheckError("InvalidTaxonomy", _nothing_to_read(without)))
             return
-        if empty:
-            message = f"{_listed(empty)}: no text besides headings and the like; left out"
+        if without:
+            message = f"{listed(list(without))}: no text besides headings and the like; left out"
             self.result.warnings.append(source.problem(leaf.qna.file, "patterns.0", message))
         self.result.documents[leaf.id] = tuple(files)
 
-    def _choose(self, leaf: Leaf, source: DocumentSource, entries: list[Entry]) -> list[Entry]:
-        chosen: dict[str, Entry] = {}
-        misses: list[tuple[int, str]] = []
-        for number, pattern in enumerate(source.patterns):
-            if why := refusal(pattern):
-                raise _PatternError(number, "InvalidTaxonomy", f"the pattern {pattern[:100]!r} {why}", external=False)
-            found = self._matching(pattern, entries)
-            if link := next((entry.path for entry in found if entry.is_link), None):
-                message = f"{link!r} is a symbolic link, and links are not followed; name the file itself"
-                raise _PatternError(number, "InvalidTaxonomy", message)
-            usable = {entry.path: entry for entry in found if entry.is_file and _kind(entry.path) in _KINDS}
-            if not usable:
-                misses.append((number, _why_nothing(pattern, found, entries)))
-            chosen |= usable
-        if not chosen:
-            raise _PatternError(misses[0][0], "DocumentsNotFound", misses[0][1])
-        # InstructLab minds only when all patterns together find nothing.
-        self.result.warnings += [source.problem(leaf.qna.file, f"patterns.{number}", why) for number, why in misses]
-        if len({_kind(path) for path in chosen}) > 1:
-            message = "the patterns match Markdown and PDF files; InstructLab takes one kind a leaf: make two leaves"
-            raise _PatternError(0, "InvalidTaxonomy", message)
-        if any(_kind(path) == ".pdf" for path in chosen):
-            self.result.warnings.append(source.problem(leaf.qna.file, "patterns.0", _PDF))
-        return [chosen[path] for path in sorted(chosen)]
+    def _write(self, entry: Entry, path: Path, read: Callable[[str, Callable[[bytes], object]], None]) -> DocumentFile:
+        digest = hashlib.sha256()
+        most = self._access.limits.document_bytes
+        with path.open("wb") as file:
 
-    def _matching(self, pattern: str, entries: list[Entry]) -> list[Entry]:
-        found: list[Entry] = []
-        for number, entry in enumerate(entries):
-            if number % _AT_ONCE == 0:
-                self._access.deadline.left()
-            if matches(pattern, entry.path):
-                found.append(entry)
-        return found
+            def write(piece: bytes) -> None:
+                self._bytes += len(piece)
+                if self._bytes > most:
+                    raise CheckError("TooLarge", f"the documents have more than {most} bytes together")
+                digest.update(piece)
+                file.write(piece)
 
-    def _count(self, entry: Entry) -> None:
-        limits = self._access.limits
-        self._files += 1
-        self._bytes += entry.size
-        if self._files > limits.documents:
-            raise CheckError("TooLarge", f"the leaves have more than {limits.documents} documents together")
-        if self._bytes > limits.document_bytes:
-            raise CheckError("TooLarge", f"the documents have more than {limits.document_bytes} bytes together")
+            read(entry.sha, write)
+            size = file.tell()
+        return DocumentFile(path.name, path, size, digest.hexdigest())
 
     def _refuse(
         self, leaf: Leaf, source: DocumentSource, field_name: str, error: CheckError, *, external: bool = True
@@ -183,45 +159,14 @@ class _Gathering:
         self.result.external = self.result.external or external
 
 
-class _PatternError(Exception):
-    def __init__(self, number: int, reason: Reason, message: str, *, external: bool = True) -> None:
-        self.field = f"patterns.{number}"
-        self.external = external
-        self.cause = CheckError(reason, message)
-        super().__init__(message)
-
-
-def shown(path: str) -> str:
-    """Give a path that the repository chose as it may stand in a message."""
-    return repr(path if len(path) <= _SHOWN else f"{path[:_SHOWN]}…")
-
-
-def _listed(paths: list[str]) -> str:
-    more = len(paths) - _LISTED
-    return ", ".join(map(shown, paths[:_LISTED])) + (f" and {more} more" if more > 0 else "")
-
-
-def _nothing_to_read(empty: list[str], chosen: list[Entry]) -> str:
-    if all(entry.size == 0 for entry in chosen):
-        what = "is empty" if len(empty) == 1 else "are empty"
+def _nothing_to_read(without: dict[str, DocumentFile]) -> str:
+    one = len(without) == 1
+    if all(file.size == 0 for file in without.values()):
+        what = "is empty" if one else "are empty"
     else:
-        what = f"{'has' if len(empty) == 1 else 'have'} no text besides headings and the like"
-    return f"{_listed(empty)} {what}; samples are made of text: write some, or let the patterns match other documents"
-
-
-def _kind(path: str) -> str:
-    return PurePosixPath(path).suffix.lower()
-
-
-def _why_nothing(pattern: str, found: list[Entry], entries: list[Entry]) -> str:
-    if found:
-        return (
-            f"the pattern {pattern[:100]!r} matches no Markdown (.md) or PDF file, only {found[0].path!r} and the like"
-        )
-    for entry in entries:
-        if entry.is_submodule and pattern.startswith(f"{entry.path}/"):
-            return f"the pattern {pattern[:100]!r} lies in the submodule {entry.path!r}, and those are not fetched"
-    return f"the pattern {pattern[:100]!r} matches nothing in the repository at this commit"
+        what = f"{'has' if one else 'have'} no text besides headings and the like"
+    names = listed(list(without))
+    return f"{names} {what}; samples are made of text: write some, or let the patterns match other documents"
 
 
 def _names(paths: list[str]) -> list[str]:
@@ -238,15 +183,3 @@ def _names(paths: list[str]) -> list[str]:
         taken.add(name.casefold())
         names.append(name)
     return names
-
-
-def _write(entry: Entry, path: Path, read: Callable[[str, Callable[[bytes], object]], None]) -> DocumentFile:
-    digest = hashlib.sha256()
-    with path.open("wb") as file:
-
-        def write(piece: bytes) -> None:
-            digest.update(piece)
-            file.write(piece)
-
-        read(entry.sha, write)
-    return DocumentFile(path.name, path, entry.size, digest.hexdigest())

@@ -65,14 +65,16 @@ class GitProgram:
     """Of the repository, for messages."""
 
     @classmethod
-    def create(cls, folder: Path, home: Path, memory_bytes: int, name: str) -> "GitProgram":
+    def create(
+        cls, folder: Path, home: Path, memory_bytes: int, name: str, object_format: str = "sha1"
+    ) -> "GitProgram":
         """Make an empty bare repository. Raises `CheckError` when there is no ``git``."""
         if shutil.which("git") is None:
             raise CheckError("CloneFailed", "the program `git` is not installed here")
         home.mkdir(parents=True, exist_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
         git = cls(folder, home, memory_bytes, name)
-        git.run("init", "--quiet", "--bare", "--template=", ".", seconds=30)
+        git.run("init", "--quiet", "--bare", "--template=", f"--object-format={object_format}", ".", seconds=30)
         return git
 
     def run(

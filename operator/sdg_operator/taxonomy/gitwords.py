@@ -1,11 +1,14 @@
 """What Git, or a server through it, says when a fetch fails, in our own words."""
 
+import sys
 from typing import Final
 
 from sdg_operator.taxonomy.errors import CheckError
 from sdg_operator.taxonomy.gitrun import GitFailed, GitProgram
 
+_LOGGED: Final = 4000
 _EXPLANATIONS: Final = (
+    ("mismatched algorithms", "its objects are named by SHA-256, which is understood over https only", False),
     ("ut of memory", "the repository needs more memory than a check may use", False),
     ("Host key verification failed", "the server's key is not the one in known_hosts of the Secret", False),
     ("Permission denied", "the server refuses the key (ssh-privatekey of the Secret)", False),
@@ -20,7 +23,7 @@ _EXPLANATIONS: Final = (
 
 def explained(error: GitFailed, git: GitProgram, limit: int) -> CheckError:
     """Explain a failed fetch of at most `limit` bytes; Git's own words go to the log."""
-    print(f"git: {error.text}", flush=True)  # noqa: T201 - the container's log
+    log(error)
     for marker, message, retriable in _EXPLANATIONS:
         if marker in error.text:
             return CheckError("CloneFailed", f"{git.name}: {message}", retriable=retriable)
@@ -28,6 +31,17 @@ def explained(error: GitFailed, git: GitProgram, limit: int) -> CheckError:
     if any(file.stat().st_size >= limit for file in git.folder.glob("objects/pack/*")):
         return CheckError("TooLarge", f"{git.name} has more than {limit} bytes (packed)")
     return CheckError("CloneFailed", f"{git.name} cannot be fetched; the log has Git's words", retriable=True)
+
+
+def log(error: GitFailed) -> None:
+    """Print what Git, or the server through it, said: not to stdout, where a result may be awaited."""
+    for line in error.text[-_LOGGED:].splitlines():
+        print(f"git: {harmless(line, _LOGGED)}", file=sys.stderr, flush=True)  # noqa: T201 - the container's log
+
+
+def harmless(text: str, most: int) -> str:
+    """Give a stranger's words as they may be printed: in a line, without what would steer a terminal or a CI."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:most]).replace("##[", "# # [")
 
 
 def cannot_give(error: GitFailed) -> bool:

@@ -6,12 +6,13 @@ is checked like the URL that the taxonomy names: scheme, address, and its own cr
 
 import base64
 import http.client
+import re
 import socket
 import ssl
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -22,10 +23,11 @@ from sdg_operator.taxonomy.errors import CheckError
 from sdg_operator.taxonomy.giturl import GitUrl, credential_for
 from sdg_operator.taxonomy.proxy import Proxy, proxy_for
 from sdg_operator.taxonomy.request import GitCredential
+from sdg_operator.taxonomy.serveranswer import judge, no_answer
 
 _SERVICE: Final = "/info/refs?service=git-upload-pack"
-_ADVERTISEMENT: Final = "application/x-git-upload-pack-advertisement"
 _REDIRECTS: Final = 5
+_BEGIN: Final = 4096
 _SECONDS: Final = 30
 
 
@@ -40,6 +42,19 @@ class Remote:
     """Value of the ``Authorization`` header."""
     credential: GitCredential | None = None
     proxy: Proxy | None = None
+    object_format: str = "sha1"
+    """How its objects are named."""
+    filters: bool = False
+    """Whether it can leave out files or folders of what it sends."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    content_type: str
+    location: str
+    begin: bytes
+    """Of its body: what the server can do."""
 
 
 def locate(
@@ -52,12 +67,14 @@ def locate(
     credentials = tuple(credentials)
     for _ in range(_REDIRECTS + 1):
         remote = _remote(url, credentials, guard)
-        status, content_type, location = _ask(remote, context, min(seconds, _SECONDS))
-        if status in {301, 302, 303, 307, 308}:
-            url = _redirected(url, location, guard)
+        answer = _ask(remote, context, min(seconds, _SECONDS))
+        if answer.status in {301, 302, 303, 307, 308}:
+            url = _redirected(url, answer.location, guard)
             continue
-        _judge(remote, status, content_type)
-        return remote
+        judge(url, remote.credential, answer.status, answer.content_type)
+        object_format = "sha256" if b"object-format=sha256" in answer.begin else "sha1"
+        filters = re.search(rb"^.{4}fetch=.*\bfilter\b", answer.begin, re.MULTILINE) is not None
+        return replace(remote, object_format=object_format, filters=filters)
     raise CheckError("CloneFailed", f"more than {_REDIRECTS} redirects")
 
 
@@ -126,8 +143,8 @@ class _PinnedConnection(http.client.HTTPConnection):
         raise problem
 
 
-def _ask(remote: Remote, context: ssl.SSLContext, seconds: float) -> tuple[int, str, str]:
-    """Send the first request of a fetch; only the answer's head is read."""
+def _ask(remote: Remote, context: ssl.SSLContext, seconds: float) -> _Answer:
+    """Send the first request of a fetch; only the answer's head is read, and what the server can do."""
     url = remote.url
     connection: http.client.HTTPConnection
     if remote.proxy:
@@ -144,16 +161,10 @@ def _ask(remote: Remote, context: ssl.SSLContext, seconds: float) -> tuple[int, 
     try:
         connection.request("GET", url.path.rstrip("/") + _SERVICE, headers=headers)
         answer = connection.getresponse()
-        return answer.status, answer.getheader("Content-Type", ""), answer.getheader("Location", "")
-    except ssl.SSLCertVerificationError as error:
-        message = (
-            f"the certificate of {url.host} is not trusted ({error.verify_message}); "
-            "give its authority in the CA bundle (proxy.caConfigMap of the settings)"
-        )
-        raise CheckError("CloneFailed", message) from error
+        begin = answer.read(_BEGIN) if answer.status == 200 else b""
+        return _Answer(answer.status, answer.getheader("Content-Type", ""), answer.getheader("Location", ""), begin)
     except (OSError, http.client.HTTPException) as error:
-        message = f"{url.host} does not answer ({error.__class__.__name__}: {error})"
-        raise CheckError("CloneFailed", message, retriable=True) from error
+        raise no_answer(url, error) from error
     finally:
         watchdog.cancel()
         connection.close()
@@ -184,26 +195,3 @@ def _redirected(url: GitUrl, location: str, guard: AddressGuard) -> GitUrl:
         message = f"{url} redirects to a place that is refused: from {url.scheme}:// only {follows} followed"
         raise CheckError("CloneFailed", message)
     return found
-
-
-def _refused(url: GitUrl, credential: GitCredential | None, status: int) -> str:
-    if credential:
-        return f"{url} refuses the credentials given for {credential.url_prefix} ({status})"
-    if url.scheme == "http":
-        return f"{url} asks for credentials ({status}), and none are ever sent over plain http; use https://"
-    return f"{url} asks for credentials ({status}), and none are given for it; name a Secret in spec.credentials"
-
-
-def _judge(remote: Remote, status: int, content_type: str) -> None:
-    url, credential = remote.url, remote.credential
-    if status == 200:
-        if content_type.partition(";")[0].strip() != _ADVERTISEMENT:
-            message = f"{url} answers, but is not a Git repository (or a server without Git's smart protocol)"
-            raise CheckError("CloneFailed", message)
-        return
-    if status in {401, 403}:
-        raise CheckError("CloneFailed", _refused(url, credential, status))
-    if status in {404, 410}:
-        hint = "" if credential else ", or it is private and needs credentials"
-        raise CheckError("CloneFailed", f"{url} does not exist ({status}){hint}")
-    raise CheckError("CloneFailed", f"{url} answers {status}", retriable=status == 429 or status >= 500)

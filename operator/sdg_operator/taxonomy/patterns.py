@@ -17,8 +17,8 @@ _ANY_DEPTHS = 16
 
 def refusal(pattern: str) -> str | None:
     """Say why a pattern is refused; None when it may be used."""
-    if pattern.startswith(("/", "\\", "~")) or _DRIVE.match(pattern):
-        return "is not relative; patterns begin at the repository's top folder"
+    if pattern.startswith(("/", "~")) or _DRIVE.match(pattern):
+        return "is not relative; patterns begin at the repository's top folder, without a slash"
     if ".." in re.split(r"[/\\]", pattern):
         return "leaves the repository (..)"
     if len(pattern) > _PATTERN_LENGTH:

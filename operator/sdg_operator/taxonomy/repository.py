@@ -4,10 +4,11 @@ Without a work tree there are no links to follow, no filters (LFS), no hooks and
 repository chose ever becomes a name on this disk.
 """
 
+import shutil
 import ssl
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,38 +18,21 @@ from sdg_operator.taxonomy.address import AddressGuard
 from sdg_operator.taxonomy.advertised import HEADS, TAGS, Advertised, Revision, asked_for, names_of
 from sdg_operator.taxonomy.deadline import Deadline
 from sdg_operator.taxonomy.errors import CheckError
+from sdg_operator.taxonomy.files import Entry, listed, open_reader
 from sdg_operator.taxonomy.gitrun import GitFailed, GitProgram, memory_share
 from sdg_operator.taxonomy.giturl import GitUrl
-from sdg_operator.taxonomy.gitwords import cannot_give, explained
+from sdg_operator.taxonomy.gitwords import cannot_give, explained, log
 from sdg_operator.taxonomy.handshake import Remote, locate
 from sdg_operator.taxonomy.request import GitCredential, Limits
 from sdg_operator.taxonomy.sshcommand import ssh_command
 
-_CHUNK: Final = 1 << 16
 _SHOWN: Final = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A file of a commit."""
-
-    mode: str
-    """``100644`` and ``100755`` are files, ``120000`` is a link, ``160000`` a submodule."""
-    sha: str
-    size: int
-    path: str
-
-    @property
-    def is_file(self) -> bool:
-        return self.mode.startswith("100")
-
-    @property
-    def is_link(self) -> bool:
-        return self.mode == "120000"
-
-    @property
-    def is_submodule(self) -> bool:
-        return self.mode == "160000"
+_AT_ONCE: Final = 1000
+"""Files that are asked for in one command line."""
+_EVERYTHING: Final = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+_LOOK_SECONDS: Final = 60
+_LOOK_BYTES: Final = 64 << 20
+"""Most that is fetched of the default branch where only its list of files is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +52,15 @@ class Access:
         return min(self.limits.git_seconds, self.deadline.left())
 
 
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """Where a branch is now, and the files there; their sizes are not known."""
+
+    branch: str
+    commit: str
+    entries: tuple[Entry, ...]
+
+
 class Repository:
     """One repository, fetched into a bare folder of its own."""
 
@@ -75,15 +68,19 @@ class Repository:
         """Find the repository. Raises `CheckError` with reason CloneFailed."""
         self.url = GitUrl.parse(url, access.guard.network.allowed_hosts)
         self._access = access
-        self._settings, self._environment = self._transport()
-        memory = min(access.limits.git_memory_bytes, memory_share())
-        self._git = GitProgram.create(folder, access.work / "home", memory, str(self.url))
+        self._settings: dict[str, str | list[str]] = {}
+        self._environment: dict[str, str] = {}
+        self._object_format, self._filters = "sha1", False
+        self._lacks_contents = False
+        self._prepare()
+        self._git = self._repository(folder)
 
-    def fetch(self, wanted: str | None) -> Revision:
-        """Fetch one commit without its history.
+    def fetch(self, wanted: str | None, *, contents: bool = True) -> Revision:
+        """Fetch one commit without its history; without `contents`, only the names of its files, if the server can.
 
         `wanted` is a commit (also abbreviated), a branch or a tag; None is the default branch. Raises `CheckError`.
         """
+        self._lacks_contents = self._filters and not contents
         name = _checked("HEAD" if wanted is None else wanted)
         found: Revision | None = Revision(name)
         if not refname.is_commit(name):
@@ -91,15 +88,26 @@ class Repository:
             found = advertised.revision(name)
             if found is None and not refname.is_abbreviated(name):
                 raise self._unknown(name, advertised)
+            if found is None and self._filters:
+                found = Revision(self._whole_name(name))
         if found is not None:
             try:
-                self._fetch("--depth=1", found.commit)
+                self._fetch("--depth=1", *(["--filter=blob:none"] if self._lacks_contents else []), found.commit)
             except GitFailed as error:
                 if not cannot_give(error):
                     raise self._explained(error) from error
             else:
                 return Revision(self._commit(found.commit, name), found.note)
         return Revision(self._fetch_all(name), found.note if found else "")
+
+    def bring(self, files: Iterable[Entry]) -> None:
+        """Fetch the contents of files, where the commit was fetched without. Raises `CheckError`."""
+        names = sorted({file.sha for file in files}) if self._lacks_contents else []
+        try:
+            for start in range(0, len(names), _AT_ONCE):
+                self._fetch(*names[start : start + _AT_ONCE])
+        except GitFailed as error:
+            raise self._explained(error) from error
 
     def fetch_history(self, wanted: str | None, base: str) -> tuple[str, str]:
         """Fetch everything; give the commit of `wanted`, and the one where it and `base` parted."""
@@ -122,21 +130,10 @@ class Repository:
             tree = self._run("rev-parse", "--verify", "--quiet", f"{place}^{{tree}}").strip()
         except GitFailed as error:
             raise CheckError("CloneFailed", f"the repository has no folder {path!r} at this commit") from error
-        # Folders are counted too (-t): a few objects can stand for billions of empty ones.
-        arguments = ("ls-tree", "-r", "-t", "-l", "-z", "--full-tree", tree)
+        access = self._access
         try:
-            with self._git.running(*arguments, seconds=self._access.seconds()) as process:
-                for number, line in enumerate(_records(process)):
-                    if number >= self._access.limits.entries:
-                        message = f"{self.url} has more than {self._access.limits.entries} files and folders"
-                        raise CheckError("TooLarge", message)
-                    head, _, name = line.partition(b"\t")
-                    mode, kind, sha, size = head.split()
-                    if kind == b"tree":
-                        continue
-                    number_of_bytes = 0 if size == b"-" else int(size)
-                    yield Entry(mode.decode(), sha.decode(), number_of_bytes, name.decode(errors="surrogateescape"))
-                process.wait()
+            most = access.limits.entries
+            yield from listed(self._git, tree, access.seconds(), most, sizes=not self._lacks_contents)
         except GitFailed as error:
             raise self._explained(error) from error
 
@@ -146,64 +143,79 @@ class Repository:
         output = self._run("diff-tree", "-r", "-t", "-z", "--no-renames", "--diff-filter=d", "--name-only", base, head)
         return frozenset(output.split("\0")) - {""}
 
-    @contextmanager
-    def reader(self) -> Iterator[Callable[[str, Callable[[bytes], object]], None]]:
+    def reader(self) -> AbstractContextManager[Callable[[str, Callable[[bytes], object]], None]]:
         """Open a way to read many files: ``read(sha, write)`` hands the content to `write` in pieces."""
-        with self._git.running("cat-file", "--batch", seconds=self._access.seconds(), stdin=subprocess.PIPE) as process:
-            sink, source = process.stdin, process.stdout
-            assert sink is not None
-            assert source is not None
+        return open_reader(self._git, self._access.seconds())
 
-            def read(sha: str, write: Callable[[bytes], object]) -> None:
-                try:
-                    sink.write(sha.encode() + b"\n")
-                    sink.flush()
-                except BrokenPipeError as error:
-                    raise CheckError("CloneFailed", f"{self.url}: its files cannot be read any more") from error
-                header = source.readline().split()
-                if len(header) != 3 or header[1] != b"blob":
-                    raise CheckError("CloneFailed", f"the repository {self.url} lacks the content of a file it names")
-                left = int(header[2])
-                while left > 0:
-                    piece = source.read(min(left, _CHUNK))
-                    if not piece:
-                        raise CheckError("CloneFailed", f"a file of the repository {self.url} cannot be read")
-                    left -= len(piece)
-                    write(piece)
-                source.read(1)
+    def default_branch(self) -> Tip | None:
+        """Look at the files that the default branch has now; None where that cannot be had cheaply.
 
-            yield read
+        Only the names are fetched, if the server can do that, into a folder of their own: they are for a message.
+        """
+        seconds = min(self._access.seconds(), _LOOK_SECONDS)
+        try:
+            advertised = self._advertised("HEAD")
+            if (found := advertised.revision("HEAD")) is None:
+                return None
+            with self._beside() as git:
+                wanted = ("--depth=1", "--filter=blob:none", found.commit)
+                self._fetch(*wanted, git=git, seconds=seconds, most=_LOOK_BYTES)
+                entries = tuple(listed(git, found.commit, seconds, self._access.limits.entries, sizes=False))
+        except GitFailed as error:
+            log(error)
+            return None
+        except CheckError:
+            self._access.deadline.left()
+            return None
+        return Tip(advertised.default or "HEAD", found.commit, entries)
 
-    def _transport(self) -> tuple[dict[str, str | list[str]], dict[str, str]]:
-        if self.url.scheme == "ssh":
-            return {}, {
-                "GIT_SSH_COMMAND": ssh_command(
-                    self.url, self._access.credentials, self._access.guard, self._access.work / "home"
-                ),
-                "GIT_SSH_VARIANT": "ssh",
-            }
-        context = ssl.create_default_context(cafile=str(self._access.ca_file))
+    def _prepare(self) -> None:
+        """Find out where Git may go, and with what."""
         access = self._access
+        if self.url.scheme == "ssh":
+            command = ssh_command(self.url, access.credentials, access.guard, access.work / "home")
+            self._environment = {"GIT_SSH_COMMAND": command, "GIT_SSH_VARIANT": "ssh"}
+            return
+        context = ssl.create_default_context(cafile=str(access.ca_file))
         remote = locate(self.url, access.credentials, access.guard, context, access.seconds())
         self.url = remote.url
-        return _http_settings(remote, access.ca_file), {}
+        self._settings = _http_settings(remote, access.ca_file)
+        self._object_format, self._filters = remote.object_format, remote.filters
+
+    def _repository(self, folder: Path) -> GitProgram:
+        memory = min(self._access.limits.git_memory_bytes, memory_share())
+        return GitProgram.create(folder, self._access.work / "home", memory, str(self.url), self._object_format)
+
+    @contextmanager
+    def _beside(self) -> Iterator[GitProgram]:
+        """Make a repository for a look at a part of what the server has; nothing of it stays."""
+        folder = self._access.work / "beside"
+        try:
+            yield self._repository(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _run(self, *arguments: str) -> str:
         return self._git.run(*arguments, seconds=self._access.seconds())
 
-    def _network(self, *arguments: str) -> str:
-        return self._git.run(
+    def _network(
+        self, *arguments: str, git: GitProgram | None = None, seconds: float | None = None, most: int | None = None
+    ) -> str:
+        return (git or self._git).run(
             *arguments,
-            seconds=self._access.seconds(),
+            seconds=seconds or self._access.seconds(),
             settings=self._settings,
             environment={**self._environment, "GIT_ALLOW_PROTOCOL": self.url.scheme},
-            file_bytes=self._access.limits.repository_bytes,
+            file_bytes=min(most or sys.maxsize, self._access.limits.repository_bytes),
         )
 
-    def _fetch(self, *arguments: str) -> None:
-        depth = [item for item in arguments if item.startswith("--")]
+    def _fetch(
+        self, *arguments: str, git: GitProgram | None = None, seconds: float | None = None, most: int | None = None
+    ) -> None:
+        options = [item for item in arguments if item.startswith("--")]
         refs = [item for item in arguments if not item.startswith("--")]
-        self._network("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", *depth, "--", str(self.url), *refs)
+        arguments = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", *options, "--", str(self.url), *refs)
+        self._network(*arguments, git=git, seconds=seconds, most=most)
 
     def _advertised(self, *names: str) -> Advertised:
         """Ask the server for refs, also by globs."""
@@ -215,27 +227,39 @@ class Repository:
 
     def _fetch_all(self, wanted: str) -> str:
         """Fetch all branches and tags with their history: for abbreviated commits, and servers that give no others."""
+        self._lacks_contents = False
         head = ["+HEAD:refs/fetched/head"] if wanted == "HEAD" else []
         try:
-            self._fetch("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", *head)
+            self._fetch(*_EVERYTHING, *head)
         except GitFailed as error:
             raise self._explained(error) from error
         return self._resolved(wanted)
 
-    def _resolved(self, wanted: str) -> str:
+    def _whole_name(self, abbreviated: str) -> str:
+        """Find the commit that begins so among all that branches and tags lead to, without their files."""
+        with self._beside() as git:
+            try:
+                self._fetch("--filter=tree:0", *_EVERYTHING, git=git)
+            except GitFailed as error:
+                raise explained(error, git, self._access.limits.repository_bytes) from error
+            return self._resolved(abbreviated, git)
+
+    def _resolved(self, wanted: str, git: GitProgram | None = None) -> str:
+        git = git or self._git
         names = ["refs/fetched/head"] if wanted == "HEAD" else [*names_of(wanted), wanted]
         for name in names:
             with suppress(GitFailed):
-                return self._rev_parse(f"{name}^{{commit}}")
-        if refname.is_abbreviated(wanted) and (commits := self._beginning_with(wanted)):
+                return self._rev_parse(f"{name}^{{commit}}", git)
+        if refname.is_abbreviated(wanted) and (commits := self._beginning_with(wanted, git)):
             message = f"{wanted!r} is the beginning of several commits of {self.url}: {', '.join(commits)}; write more"
             raise CheckError("CloneFailed", f"{message} of it")
         raise self._unknown(wanted, self._advertised(*asked_for(wanted)))
 
-    def _beginning_with(self, abbreviated: str) -> list[str]:
+    def _beginning_with(self, abbreviated: str, git: GitProgram) -> list[str]:
         """Give some of the commits whose names begin so."""
-        objects = self._run("rev-parse", f"--disambiguate={abbreviated}").split()[:_SHOWN]
-        return [name for name in objects if self._run("cat-file", "-t", name).strip() == "commit"]
+        seconds = self._access.seconds()
+        objects = git.run("rev-parse", f"--disambiguate={abbreviated}", seconds=seconds).split()[:_SHOWN]
+        return [name for name in objects if git.run("cat-file", "-t", name, seconds=seconds).strip() == "commit"]
 
     def _unknown(self, wanted: str, advertised: Advertised) -> CheckError:
         if not advertised.refs and not (others := self._advertised(f"{HEADS}*", f"{TAGS}*").refs):
@@ -250,13 +274,14 @@ class Repository:
 
     def _commit(self, name: str, wanted: str) -> str:
         try:
-            return self._rev_parse(f"{name}^{{commit}}")
+            return self._rev_parse(f"{name}^{{commit}}", self._git)
         except GitFailed as error:
             message = f"{wanted!r} of {self.url} is no commit, but a file, a folder or a tag of one; write a commit"
             raise CheckError("CloneFailed", message) from error
 
-    def _rev_parse(self, name: str) -> str:
-        return self._run("rev-parse", "--verify", "--quiet", "--end-of-options", name).strip()
+    def _rev_parse(self, name: str, git: GitProgram) -> str:
+        arguments = ("rev-parse", "--verify", "--quiet", "--end-of-options", name)
+        return git.run(*arguments, seconds=self._access.seconds()).strip()
 
     def _explained(self, error: GitFailed) -> CheckError:
         return explained(error, self._git, self._access.limits.repository_bytes)
@@ -283,12 +308,3 @@ def _http_settings(remote: Remote, ca_file: Path) -> dict[str, str | list[str]]:
     if remote.authorization:
         settings[f"http.{url.origin}/.extraHeader"] = f"Authorization: {remote.authorization}"
     return settings
-
-
-def _records(process: "subprocess.Popen[bytes]") -> Iterator[bytes]:
-    """Split the output at NUL bytes as it comes."""
-    assert process.stdout is not None, "it is a pipe"
-    rest = b""
-    while piece := process.stdout.read(_CHUNK):
-        *whole, rest = (rest + piece).split(b"\0")
-        yield from whole

@@ -14,43 +14,15 @@ import pytest
 
 from hack.gitserver.certificates import Certificates
 from sdg_operator.taxonomy.authorities import write_bundle
-from sdg_operator.taxonomy.check import check_tree
-from sdg_operator.taxonomy.deadline import Deadline
-from sdg_operator.taxonomy.documents import Gathered, gather
 from sdg_operator.taxonomy.errors import CheckError
-from sdg_operator.taxonomy.repository import Access
-from sdg_operator.taxonomy.request import GitCredential, Limits, Network
-from sdg_operator.taxonomy.tree import Tree
+from sdg_operator.taxonomy.request import GitCredential, Network
 from tests.git.https import HttpGitServer, HttpsGitServer, http_git_server, https_git_server
 from tests.git.proxy import TunnelProxy, tunnel_proxy
 from tests.git.repositories import BareRepository, Link, Submodule
 from tests.git.ssh import SshGitServer, make_key
 from tests.integration.taxonomy.conftest import LOOPBACK, Client
-from tests.taxonomies.making import document, knowledge
-
-TEXT = "# Birds\n\nThey fly.\n"
-
-
-def fetched(access: Access, *documents: dict[str, Any]) -> Gathered:
-    """Fetch the documents of one leaf for each `document`: knowledge/leaf0, knowledge/leaf1, …"""
-    files = {f"knowledge/leaf{n}/qna.yaml": knowledge(document=item).encode() for n, item in enumerate(documents)}
-    checked = check_tree(Tree(files=files, roots={""}), Limits(), Deadline(60))
-    assert not checked.problems
-    return gather(checked.leaves, access)
-
-
-def contents(gathered: Gathered, leaf: str = "knowledge_leaf0") -> dict[str, str]:
-    return {item.name: item.path.read_text() for item in gathered.documents[leaf]}
-
-
-def refused(gathered: Gathered) -> str:
-    assert not gathered.documents
-    assert len(gathered.problems) == 1
-    problem = gathered.problems[0]
-    assert problem.file == "knowledge/leaf0/qna.yaml"
-    assert problem.line is not None
-    assert problem.line > 1
-    return f"{gathered.reason} {problem.message}"
+from tests.integration.taxonomy.fetching import TEXT, contents, fetched, refused
+from tests.taxonomies.making import document
 
 
 class TestHttps:
@@ -291,6 +263,33 @@ class TestHttps:
         commit = birds.commit({"a.md": content})
         gathered = fetched(client.access(), document(repo=server.url("birds.git"), commit=commit))
         assert gathered.documents["knowledge_leaf0"][0].path.read_bytes() == content
+
+    @pytest.mark.parametrize("filters", ["true", "false"])
+    def test_a_file_that_came_after_the_commit_is_found_on_the_default_branch(
+        self, server: HttpsGitServer, birds: BareRepository, client: Client, filters: str
+    ) -> None:
+        birds.git("config", "uploadpack.allowFilter", filters)
+        old = birds.commit({"README.md": TEXT})
+        now = birds.commit({"README.md": TEXT, "sea/tides.md": TEXT, "sea/map.png": random.Random(1).randbytes(99_999)})
+        leaf = {"repo": server.url("birds.git"), "commit": old}
+        gathered = fetched(
+            client.access(), document(**leaf, patterns=["sea/*"]), document(**leaf, patterns=["README.md", "sea/t*"])
+        )
+        want = f"at this commit ({old[:7]}), but on 'main' ({now[:7]}) there is 'sea/tides.md'; name a newer commit"
+        (problem,), (warning,) = gathered.problems, gathered.warnings
+        assert problem.message == f"the pattern 'sea/*' matches nothing {want}"
+        assert warning.message == f"the pattern 'sea/t*' matches nothing {want}"
+        assert gathered.reason == "DocumentsNotFound"
+        assert contents(gathered, "knowledge_leaf1") == {"README.md": TEXT}
+
+    def test_a_default_branch_that_cannot_be_looked_at_is_passed_over(
+        self, server: HttpsGitServer, birds: BareRepository, client: Client
+    ) -> None:
+        old = birds.commit({"a.md": TEXT})
+        birds.commit({"a.md": TEXT, **{f"new/{number}.md": "x" for number in range(20)}})
+        access = client.access(entries=10)
+        gathered = fetched(access, document(repo=server.url("birds.git"), commit=old, patterns=["new/*.md"]))
+        assert "matches nothing in the repository at this commit" in refused(gathered)
 
     def test_pdf_documents_are_taken_with_a_warning(
         self, server: HttpsGitServer, birds: BareRepository, client: Client
