@@ -50,6 +50,8 @@ _ITEMS: Final = {
     "patterns": ("pattern", "patterns"),
 }
 _MEANT: Final = {"repo": "the URL of a Git repository", "commit": "a commit, a branch or a tag, in quotes"}
+_SIGNS: Final = frozenset("*[]{}&!#: '\"@`%|>")
+"""What a text in a list is better put in quotes for."""
 _WANTED: Final = {"string": "text", "array": "a list", "object": "a mapping of keys", "integer": "a whole number"}
 
 
@@ -101,7 +103,7 @@ def version_words(document: Document) -> str | None:
         return None
     written = document.written(("version",))
     if not written:
-        return "[.version] the version is not a number; write `version: 3`"
+        return f"[.version] is {'empty' if written == '' else 'not a number'}; write `version: 3`"
     in_quotes = " without quotes" if isinstance(version, str) and written.isdigit() else ""
     return f"[.version] `{shown(written)}` is no version; it is a whole number{in_quotes}: write `version: 3`"
 
@@ -194,8 +196,9 @@ def _type(wanted: str, path: Path, document: Document) -> str:
     if wanted == "array" and isinstance(value, dict):
         return f"{is_what}; put a - before each item"
     if wanted == "array" and written:
-        item = json.dumps(written) if set(written) & set("*[]{},&!#: ") else written
-        return f"{is_what}; write `{path[-1]}: [{shown(item)}]`, or each on a line of its own behind a -"
+        items = [item.strip() for item in written.split(",")]
+        inside = ", ".join(json.dumps(item) if set(item) & _SIGNS else item for item in items)
+        return f"{is_what}; write `{path[-1]}: [{shown(inside)}]`, or each on a line of its own behind a -"
     return f"{is_what}, not {_kind(value, written)}"
 
 
@@ -203,10 +206,12 @@ def _not_text(value: object, written: str | None, path: Path, document: Document
     if value is None and not written:
         if document.comment_behind(path):
             return "is empty: everything from # on is a comment; put the text in quotes"
+        if document.anchored(path):
+            return "is empty: & begins an anchor in YAML; put a text that begins with it in quotes"
         return f"is empty{_where(path[:-1])}; {_write(path)}"
-    if isinstance(value, (dict, list)):
+    if written is None:
         return f"is to be text, not {_kind(value, written)}; put the text in quotes"
-    return f"YAML reads {shown(written or '')} as {_kind(value, written)}; put it in quotes"
+    return f"YAML reads {shown(written)} as {_kind(value, written)}; put it in quotes"
 
 
 def _kind(value: object, written: str | None) -> str:
@@ -220,6 +225,7 @@ def _kind(value: object, written: str | None) -> str:
         dict: "a mapping of keys",
         list: "a list",
         str: "text",
+        bytes: "binary data",
     }
     return kinds.get(type(value), "something else than text")
 
