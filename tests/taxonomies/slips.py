@@ -158,6 +158,19 @@ SLIPS: Final = (
         skill().replace("seed_ex", "seed-ex"),
         "`seed-examples` is unknown: did you mean `seed_examples`",
     ),
+    Slip(
+        "an outline by another name",
+        knowledge().replace("document_out", "out"),
+        "did you mean `document_outline`?",
+        True,
+    ),
+    Slip(
+        "an answer misspelt in a pair",
+        knowledge().replace("answer: A", "answr: A", 1),
+        "`answr` is unknown: did you",
+        True,
+    ),
+    Slip("a document that is a list", knowledge().replace("  repo", "- repo"), "remove the - before its", True),
     Slip("an outline in a skill", skill(document_outline="x"), "it belongs to a leaf below knowledge/; remove it"),
     Slip("a domain in a skill", skill(domain="x"), "`domain` is unknown; it belongs to a leaf below knowledge/"),
     Slip(

@@ -24,6 +24,8 @@ from sdg_operator.taxonomy.secondreader import MEANING, meaning
 _FAST: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _ROUNDS: Final = 5
 _TABS: Final = 100
+_TABS_READ: Final = 4_000_000
+"""Characters that are read in all to find tabs, each time from the beginning: seconds."""
 _LAYOUT: Final = frozenset({"indentation", "hyphens"})
 _EXCESS: Final = re.compile(r"too many blank lines \((\d+) > (\d+)\)")
 _BLANKS: Final = re.compile(r"[ \t]*$")
@@ -104,7 +106,7 @@ def _meaning(text: str) -> _Meaning:
 def _without_tabs(text: str) -> str:
     """Put a blank where InstructLab's reader stumbles over tabs, if that is how libyaml reads it."""
     changed = text
-    for _ in range(_TABS):
+    for _ in range(min(_TABS, _TABS_READ // (len(text) + 1))):
         try:
             own = [meaning(event) for event in yaml.parse(changed, Loader=yaml.SafeLoader)]
             fast = [meaning(event) for event in yaml.parse(text, Loader=_FAST)]

@@ -14,6 +14,9 @@ from sdg_operator.taxonomy.yamltext import Document, Path
 from sdg_operator.taxonomy.yamlwords import shown
 
 _NEAR: Final = 0.7
+_LOOKED_AT: Final = 100
+_PART: Final = 4
+"""Letters that a part of a key must have to tell which is meant."""
 _KEY_LENGTH: Final = 40
 _PAIRS: Final = "questions_and_answers"
 _SEED_KEYS: Final = "an item of seed_examples"
@@ -68,17 +71,18 @@ def in_words(errors: Iterable[ValidationError], document: Document, folder: str)
     """Word the schema's errors; what belongs together, as a missing key and a misspelt one, becomes one message."""
     rest: list[ValidationError] = []
     missing: dict[Path, list[str]] = {}
-    unknown: dict[Path, ValidationError] = {}
+    keys: dict[Path, ValidationError] = {}
     for error in errors:
         path = tuple(error.absolute_path)
         if error.validator == "required":
             missing.setdefault(path, []).append(_missing(error))
+            keys[path] = error
         elif error.validator == "unevaluatedProperties":
-            unknown[path] = error
+            keys[path] = error
         else:
             rest.append(error)
-    for path in dict.fromkeys([*missing, *unknown]):
-        yield from _keys(path, missing.get(path, []), unknown.get(path), folder)
+    for path, error in keys.items():
+        yield from _keys(path, missing.get(path, []), error, folder)
     for error in rest:
         path = tuple(error.absolute_path)
         if path != ("version",):  # see `version_words`
@@ -114,21 +118,24 @@ def _missing(error: ValidationError) -> str:
     return next(name for name in names if error.message.startswith(repr(name)))
 
 
-def _keys(path: Path, missing: list[str], error: ValidationError | None, folder: str) -> Iterator[Words]:
-    unknown = _unknown(error) if error else []
-    wanted = list(error.schema.get("properties", {})) if error else []  # type: ignore[union-attr]
+def _keys(path: Path, missing: list[str], error: ValidationError, folder: str) -> Iterator[Words]:
+    schema: Any = error.schema
+    wanted = list(schema.get("properties", {}))
+    unknown = [key for key in error.instance if key not in {"version", *wanted}]  # type: ignore[union-attr]
+    if schema.get("unevaluatedProperties") is not False:  # others may be there, but not instead of one that is missing
+        unknown = [key for key in unknown[:_LOOKED_AT] if _near(key, wanted, missing) in missing]
     if _PAIRS in missing and (alone := [key for key in unknown if key in {"question", "answer"}]):
         message = f"`{_PAIRS}` is missing{_where(path)}: `{'` and `'.join(alone)}` stand there alone"
         yield Words(f"[{_name(path)}] {message}; make a list of three pairs of them", path, alone[0])
         missing = [key for key in missing if key != _PAIRS]
         unknown = [key for key in unknown if key not in alone]
     for key in unknown:
-        near = get_close_matches(_plain(key), wanted, 1, _NEAR)
-        if near and near[0] in missing:
-            missing.remove(near[0])
-            message = f"`{near[0]}` is missing{_where(path)}; `{shown(key)}` is unknown: did you mean `{near[0]}`?"
+        near = _near(key, wanted, missing)
+        if near in missing:
+            missing.remove(near)
+            message = f"`{near}` is missing{_where(path)}; `{shown(key)}` is unknown: did you mean `{near}`?"
         elif near:
-            message = f"`{shown(key)}` is unknown{_where(path)}: did you mean `{near[0]}`?"
+            message = f"`{shown(key)}` is unknown{_where(path)}: did you mean `{near}`?"
         else:
             message = f"`{shown(key)}` is unknown{_where(path)}; {_belongs(key, folder)}"
         yield Words(f"[{_name(path)}] {message}", path, key)
@@ -136,9 +143,14 @@ def _keys(path: Path, missing: list[str], error: ValidationError | None, folder:
         yield Words(f"[{_name(path)}] `{key}` is missing{_where(path)}", path)
 
 
-def _unknown(error: ValidationError) -> list[str]:
-    known = {"version", *error.schema.get("properties", {})}  # type: ignore[union-attr]
-    return [key for key in error.instance if key not in known]  # type: ignore[union-attr]
+def _near(key: str, wanted: list[str], missing: list[str]) -> str:
+    """Give the key that may have been meant: one that is spelt alike, or a missing one of which this is a part."""
+    plain = _plain(key)
+    if len(plain) >= _PART and key not in _SKILL and key not in _KNOWLEDGE:
+        for name in missing:
+            if plain in name or name in plain:
+                return name
+    return next(iter(get_close_matches(plain, wanted, 1, _NEAR)), "")
 
 
 def _plain(key: str) -> str:
@@ -199,7 +211,8 @@ def _type(wanted: str, path: Path, document: Document) -> str:
         items = [item.strip() for item in written.split(",")]
         inside = ", ".join(json.dumps(item) if set(item) & _SIGNS else item for item in items)
         return f"{is_what}; write `{path[-1]}: [{shown(inside)}]`, or each on a line of its own behind a -"
-    return f"{is_what}, not {_kind(value, written)}"
+    hint = "; remove the - before its keys" if wanted == "object" and isinstance(value, list) else ""
+    return f"{is_what}, not {_kind(value, written)}{hint}"
 
 
 def _not_text(value: object, written: str | None, path: Path, document: Document) -> str:
