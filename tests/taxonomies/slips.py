@@ -184,7 +184,7 @@ SLIPS: Final = (
     Slip(
         "a key that begins with a non-breaking space",
         skill() + "\N{NO-BREAK SPACE}x: y\n",
-        "it has the character U+00A0 in it; use plain blanks",
+        "it has the character U+00A0 in it, which nobody sees",
     ),
     Slip(
         "a key twice in version 1",

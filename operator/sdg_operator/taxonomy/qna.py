@@ -1,6 +1,7 @@
 """Checks one qna.yaml against InstructLab's schema, and says what kind of leaf it is. Pure."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -27,8 +28,8 @@ _USED_PAIRS: Final = 3
 """Question and answer pairs that InstructLab uses of a knowledge seed example; it drops the others silently."""
 _PROSE: Final = ("context", "question", "answer")
 _TOP_PROSE: Final = ("task_description", "document_outline")
-_OPENING: Final = "\N{LEFT DOUBLE QUOTATION MARK}\N{DOUBLE LOW-9 QUOTATION MARK}\N{LEFT SINGLE QUOTATION MARK}"
-_CLOSING: Final = "\N{RIGHT DOUBLE QUOTATION MARK}\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}"
+_TYPOGRAPHIC: Final = re.compile("[\u201c\u201e\u2018][^\u201c-\u201e\u2018\u2019]*[\u201c\u201d\u2019]")
+"""A text that is all in typographic quotes, with none of them inside."""
 _VERSION_3: Final = "v3"
 
 
@@ -182,7 +183,7 @@ def _doubtful(file: str, document: Document) -> Iterator[Problem]:
         if place := document.comment_behind(path):
             message = "everything from # on is a comment and left out; if it belongs to the text, put that in quotes"
             yield Problem(file=file, line=place[0], column=place[1], message=message)
-        if len(text) > 1 and text[0] in _OPENING and text[-1] in _CLOSING:
+        if _TYPOGRAPHIC.fullmatch(text):
             line, column = document.place(path)
             message = (
                 f"{text[0]} and {text[-1]} are no quotes to YAML and stay in the text; if they are not meant to be"

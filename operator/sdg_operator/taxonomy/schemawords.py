@@ -168,7 +168,7 @@ def _belongs(key: str, folder: str) -> str:
     if key in other:
         return f"it belongs to a {'skill' if kind == 'knowledge' else f'leaf below {KNOWLEDGE_FOLDER}/'}; remove it"
     if odd := next((letter for letter in key if not letter.isprintable()), None):
-        return f"it has the character U+{ord(odd):04X} in it; use plain blanks"
+        return f"it has the character U+{ord(odd):04X} in it, which nobody sees; take it out"
     return "remove it"
 
 

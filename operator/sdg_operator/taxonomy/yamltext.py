@@ -180,7 +180,7 @@ def _measure(text: str, limits: Limits) -> None:
                 if event.anchor not in sizes:
                     inside = any(event.anchor == anchor for anchor, _ in open_nodes)
                     what = "is inside what it stands for" if inside else "stands for nothing"
-                    raise YamlError(f"the alias *{event.anchor} {what}", event.start_mark)
+                    raise YamlError(f"the alias *{shown(str(event.anchor))} {what}", event.start_mark)
                 added = sizes[event.anchor]
             case yaml.ScalarEvent():
                 if event.anchor:

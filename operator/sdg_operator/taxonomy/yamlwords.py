@@ -11,12 +11,12 @@ from typing import Final
 
 import yaml
 
-from sdg_operator.taxonomy.tree import printable
-
 _SCANNER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _SHOWN: Final = 60
 ODD_BREAK: Final = re.compile("[\x85\u2028\u2029]")
 """What YAML 1.1 takes for the end of a line, and editors do not show as one."""
+_HIDDEN: Final = dict.fromkeys("\n\t\x85\u2028\u2029\u00a0", " ")
+_REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 _LINE_END: Final = re.compile("[\n\x85\u2028\u2029]")
 _ODD_BLANK: Final = re.compile("^[ \t-]*([\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000\ufeff])")
 _CONFLICT: Final = re.compile(r"^<<<<<<< ", re.MULTILINE)
@@ -72,9 +72,9 @@ class Said:
 
 
 def shown(text: str, length: int = _SHOWN) -> str:
-    """Quote a user's own text in a message: its beginning, and nothing that a terminal obeys."""
+    """Quote a user's own text in a message: its beginning, and nothing that a terminal obeys or nobody sees."""
     cut = text if len(text) <= length else text[: length - 1].rstrip() + "…"
-    return printable(ODD_BREAK.sub(" ", cut.replace("\n", " ")))
+    return "".join(letter if letter.isprintable() else _HIDDEN.get(letter, _REPLACEMENT) for letter in cut)
 
 
 def explain(text: str, fault: Fault) -> Said:
@@ -113,7 +113,7 @@ class _Explainer:
             if said := attempt():
                 return said
         context = f" ({self.fault.context})" if self.fault.context else ""
-        return self._here(f"{printable(self.fault.problem)}{printable(context)}")
+        return self._here(shown(self.fault.problem + context, 200))
 
     def _here(self, message: str) -> Said:
         return Said(message, self.fault.line, self.fault.column)
