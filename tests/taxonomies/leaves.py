@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from tests.taxonomies.making import document, grounded, knowledge, pairs, seeds, skill, text
+from tests.taxonomies.slips import DOUBTS, FINE, SLIPS
 
 SKILL = "compositional_skills/a/qna.yaml"
 KNOWLEDGE = "knowledge/a/qna.yaml"
@@ -110,7 +111,7 @@ LEAF_CASES = [
     LeafCase(
         "a version that is a list",
         skill(version=[3]),
-        ("[.version] the version is not a number; write `version: 3`",),
+        ("[.version] is not a number; write `version: 3`",),
     ),
     # Missing and further keys
     LeafCase("no author", skill(created_by=None), ("1:1 [.] `created_by` is missing",)),
@@ -546,3 +547,10 @@ LEAF_CASES = [
         stricter=True,
     ),
 ]
+
+LEAF_CASES += [
+    LeafCase(slip.name, slip.content, (slip.want,), KNOWLEDGE if slip.knowledge else SKILL, stricter=not slip.agrees)
+    for slip in SLIPS
+]
+LEAF_CASES += [LeafCase(slip.name, slip.content, warns=slip.want, kind=None) for slip in DOUBTS]
+LEAF_CASES += [LeafCase(slip.name, slip.content, kind="freeform") for slip in FINE]

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import shlex
 import sys
 from pathlib import Path
 from posixpath import normpath
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from sdg_operator.taxonomy.source import Read
 
 _EPILOG = """\
+--fix mends what yamllint minds, and tabs; it never changes what a file says. It shows each change, and writes it where
+PATH is a folder. --diff shows the same and writes nothing.
+
 exit codes: 0 the taxonomy is usable, 1 it is not (each problem is named), 2 wrong usage
 """
 
@@ -41,6 +45,11 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         metavar="REF",
         help="check only leaves that are new or changed since PATH, a folder of a Git work tree, and REF parted",
     )
+    mend = check.add_mutually_exclusive_group()
+    mend.add_argument(
+        "--fix", action="store_true", help="mend the form of each qna.yaml before the check, and show how"
+    )
+    mend.add_argument("--diff", action="store_true", help="show what --fix would do, and write nothing")
     add_access_to(check)
     check.set_defaults(run=_check)
 
@@ -97,6 +106,7 @@ def _credentials(text: str) -> "GitCredential":
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    from sdg_operator.cli.mend import mend  # noqa: PLC0415
     from sdg_operator.taxonomy.errors import CheckError  # noqa: PLC0415
     from sdg_operator.taxonomy.worktree import changed_leaves  # noqa: PLC0415
 
@@ -112,12 +122,27 @@ def _check(arguments: argparse.Namespace) -> int:
     if only == frozenset():
         print(f"sdg: no leaf in {path} is new or changed against {arguments.base_ref}; nothing to check")
         return 0
+    if arguments.fix or arguments.diff:
+        try:
+            mend(path, only, arguments.output, write=arguments.fix)
+        except CheckError as error:
+            print(f"sdg: {'--fix' if arguments.fix else '--diff'}: {error.message}", file=sys.stderr)
+            return 2
     with TemporaryDirectory(prefix="sdg-") as work:
         lint: Lint = "Strict" if arguments.strict else "Warn"
         documents = not arguments.no_documents
         report = inspected(path, arguments, Path(work), documents=documents, only=only, lint=lint).report
     print_report(report, arguments.output, path)
+    if report.form and arguments.output == "text" and path.is_dir():
+        print(_about_form(report.form, path, fixed=arguments.fix))
     return 0 if report.ok else 1
+
+
+def _about_form(number: int, path: Path, *, fixed: bool) -> str:
+    matters = "1 matter" if number == 1 else f"{number} matters"
+    if fixed:
+        return f"{matters} of form left, to be mended by hand: a change there might change what the file says"
+    return f"{matters} of form; `sdg taxonomy check {shlex.quote(str(path))} --fix` mends them where that is safe"
 
 
 def inspected(

@@ -87,7 +87,7 @@ def check_tree(
         found = _bounded([*problems, *warnings], limits)
         raise CheckError("NoLeaves", _why_none(only), problems=found, root=selection.root, ignored=ignored)
     second = lint(_texts(leaves), deadline.left(), limits.problems)
-    problems += second.refused
+    problems += _bounded(second.refused, limits)
     form = sorted(second.form, key=_place)
     if lint_mode == "Strict":
         problems += form

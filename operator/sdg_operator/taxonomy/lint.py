@@ -10,6 +10,7 @@ import sys
 from collections.abc import Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from threading import Event, Timer
@@ -64,11 +65,7 @@ def lint(texts: Iterable[Text], seconds: float, limit: int = 1_000) -> Findings:
                 case "refused":
                     found.refused.append(_refused(file, text.read_bytes().decode(), finding))
                 case _:
-                    message = (
-                        "is read as something else by InstructLab's YAML reader than by this check's; put the text in "
-                        "quotes, without a tag (!)"
-                    )
-                    found.refused.append(Problem(**place, message=message))
+                    found.refused.append(Problem(**place, message=_differs(text, finding.line)))
     if len(found.form) == limit:
         further = [Problem(message="further messages of yamllint were not read: there are too many")]
     found.form += further[:limit]
@@ -78,6 +75,14 @@ def lint(texts: Iterable[Text], seconds: float, limit: int = 1_000) -> Findings:
 def _refused(file: str, text: str, finding: Finding) -> Problem:
     said = explain(text, Fault(*finding[2:])) if finding.line else odd_character(text)
     return Problem(file=file, line=said.line, column=said.column, message=said.message)
+
+
+def _differs(text: Path, line: int) -> str:
+    with text.open(encoding="utf-8", newline="") as lines:
+        here = next(islice(lines, line - 1, None), "")
+    if "\t" in here:
+        return "there is a tab in the text, which not every YAML reader takes for the same; put blanks in its place"
+    return "not every YAML reader takes this for the same; put the text in quotes, without a tag (!) before it"
 
 
 def _findings(texts: Iterable[Text], seconds: float) -> Generator[tuple[str, Path, Finding], None, None]:

@@ -1,6 +1,7 @@
 """Checks one qna.yaml against InstructLab's schema, and says what kind of leaf it is. Pure."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -27,8 +28,8 @@ _USED_PAIRS: Final = 3
 """Question and answer pairs that InstructLab uses of a knowledge seed example; it drops the others silently."""
 _PROSE: Final = ("context", "question", "answer")
 _TOP_PROSE: Final = ("task_description", "document_outline")
-_OPENING: Final = "\N{LEFT DOUBLE QUOTATION MARK}\N{DOUBLE LOW-9 QUOTATION MARK}\N{LEFT SINGLE QUOTATION MARK}"
-_CLOSING: Final = "\N{RIGHT DOUBLE QUOTATION MARK}\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}"
+_TYPOGRAPHIC: Final = re.compile("[\u201c\u201e\u2018][^\u201c-\u201e\u2018\u2019]*[\u201c\u201d\u2019]")
+"""A text that is all in typographic quotes, with none of them inside."""
 _VERSION_3: Final = "v3"
 
 
@@ -81,7 +82,7 @@ def read_qna(file: str, data: bytes, limits: Limits) -> Qna:
         qna.problems.append(Problem(file=file, line=1, column=1, message=message))
         return qna
     qna.version = _version(document.value)
-    qna.problems += islice(_keys_twice(file, document), _PER_FILE)
+    qna.problems += _keys_twice(file, document)
     qna.problems += _schema_problems(file, folder, qna.version, document)
     qna.warnings += islice(_doubtful(file, document), _PER_FILE)
     if not qna.problems:
@@ -107,19 +108,21 @@ def _schema_problems(file: str, folder: str, version: int, document: Document) -
         line, column = document.place(path, key=key)
         return Problem(file=file, line=line, column=column, message=message)
 
-    if words := version_words(document):
-        yield problem(words, ("version",))
-    elif version not in known_versions():
+    words = version_words(document)
+    if not words and version not in known_versions():
         known = ", ".join(str(number) for number in known_versions())
         yield problem(f"version {shown(str(version))} is not known; use one of {known}", ("version",))
         return
+    old = version in known_versions() and _schema(f"v{version}", folder).get("deprecated")
+    meant = not words or (version > 1 and version in known_versions())
+    if words and not (old and meant):
+        yield problem(words, ("version",))
     if misplaced := _misplaced(folder, document.value):
         yield problem(misplaced)
         return
-    if version not in known_versions() or (words and version == 1):
-        return  # what was meant nobody knows
-    if _schema(f"v{version}", folder).get("deprecated"):
+    if old and meant:
         yield problem(_old_knowledge(version, document.value), ("version",))
+    if old or not meant:
         return
     errors = list(islice(_validator(f"v{version}", folder).iter_errors(document.value), _PER_FILE + 1))
     found = list(islice(in_words(errors, document, folder), _PER_FILE))
@@ -159,16 +162,17 @@ def _old_knowledge(version: int, value: dict[str, Any]) -> str:
 
 
 def _keys_twice(file: str, document: Document) -> Iterator[Problem]:
-    for key, first, line, column in document.twice():
+    for key, first, line, column in document.twice:
         message = f"the key `{shown(key)}` is here twice (first in line {first}), and only the last counts"
         yield Problem(file=file, line=line, column=column, message=f"{message}; remove one")
 
 
 def _doubtful(file: str, document: Document) -> Iterator[Problem]:
     """Find what may be taken as something else than its author meant."""
-    if isinstance(document.value.get("version"), float):
+    version = document.value.get("version")
+    if isinstance(version, float) and version.is_integer():
         line, column = document.place(("version",))
-        message = "the version is a whole number; write `version: 3`"
+        message = f"the version is a whole number; write `version: {version:.0f}`"
         yield Problem(file=file, line=line, column=column, message=message)
     if odd := ODD_BREAK.search(document.text):
         line = document.text.count("\n", 0, odd.start()) + 1
@@ -179,7 +183,7 @@ def _doubtful(file: str, document: Document) -> Iterator[Problem]:
         if place := document.comment_behind(path):
             message = "everything from # on is a comment and left out; if it belongs to the text, put that in quotes"
             yield Problem(file=file, line=place[0], column=place[1], message=message)
-        if len(text) > 1 and text[0] in _OPENING and text[-1] in _CLOSING:
+        if _TYPOGRAPHIC.fullmatch(text):
             line, column = document.place(path)
             message = (
                 f"{text[0]} and {text[-1]} are no quotes to YAML and stay in the text; if they are not meant to be"

@@ -14,6 +14,9 @@ from sdg_operator.taxonomy.yamltext import Document, Path
 from sdg_operator.taxonomy.yamlwords import shown
 
 _NEAR: Final = 0.7
+_LOOKED_AT: Final = 100
+_PART: Final = 4
+"""Letters that a part of a key must have to tell which is meant."""
 _KEY_LENGTH: Final = 40
 _PAIRS: Final = "questions_and_answers"
 _SEED_KEYS: Final = "an item of seed_examples"
@@ -50,6 +53,8 @@ _ITEMS: Final = {
     "patterns": ("pattern", "patterns"),
 }
 _MEANT: Final = {"repo": "the URL of a Git repository", "commit": "a commit, a branch or a tag, in quotes"}
+_SIGNS: Final = frozenset("*[]{}&!#: '\"@`%|>")
+"""What a text in a list is better put in quotes for."""
 _WANTED: Final = {"string": "text", "array": "a list", "object": "a mapping of keys", "integer": "a whole number"}
 
 
@@ -66,17 +71,18 @@ def in_words(errors: Iterable[ValidationError], document: Document, folder: str)
     """Word the schema's errors; what belongs together, as a missing key and a misspelt one, becomes one message."""
     rest: list[ValidationError] = []
     missing: dict[Path, list[str]] = {}
-    unknown: dict[Path, ValidationError] = {}
+    keys: dict[Path, ValidationError] = {}
     for error in errors:
         path = tuple(error.absolute_path)
         if error.validator == "required":
             missing.setdefault(path, []).append(_missing(error))
+            keys[path] = error
         elif error.validator == "unevaluatedProperties":
-            unknown[path] = error
+            keys[path] = error
         else:
             rest.append(error)
-    for path in dict.fromkeys([*missing, *unknown]):
-        yield from _keys(path, missing.get(path, []), unknown.get(path), folder)
+    for path, error in keys.items():
+        yield from _keys(path, missing.get(path, []), error, folder)
     for error in rest:
         path = tuple(error.absolute_path)
         if path != ("version",):  # see `version_words`
@@ -101,7 +107,7 @@ def version_words(document: Document) -> str | None:
         return None
     written = document.written(("version",))
     if not written:
-        return "[.version] the version is not a number; write `version: 3`"
+        return f"[.version] is {'empty' if written == '' else 'not a number'}; write `version: 3`"
     in_quotes = " without quotes" if isinstance(version, str) and written.isdigit() else ""
     return f"[.version] `{shown(written)}` is no version; it is a whole number{in_quotes}: write `version: 3`"
 
@@ -112,21 +118,24 @@ def _missing(error: ValidationError) -> str:
     return next(name for name in names if error.message.startswith(repr(name)))
 
 
-def _keys(path: Path, missing: list[str], error: ValidationError | None, folder: str) -> Iterator[Words]:
-    unknown = _unknown(error) if error else []
-    wanted = list(error.schema.get("properties", {})) if error else []  # type: ignore[union-attr]
+def _keys(path: Path, missing: list[str], error: ValidationError, folder: str) -> Iterator[Words]:
+    schema: Any = error.schema
+    wanted = list(schema.get("properties", {}))
+    unknown = [key for key in error.instance if key not in {"version", *wanted}]  # type: ignore[union-attr]
+    if schema.get("unevaluatedProperties") is not False:  # others may be there, but not instead of one that is missing
+        unknown = [key for key in unknown[:_LOOKED_AT] if _near(key, wanted, missing) in missing]
     if _PAIRS in missing and (alone := [key for key in unknown if key in {"question", "answer"}]):
         message = f"`{_PAIRS}` is missing{_where(path)}: `{'` and `'.join(alone)}` stand there alone"
         yield Words(f"[{_name(path)}] {message}; make a list of three pairs of them", path, alone[0])
         missing = [key for key in missing if key != _PAIRS]
         unknown = [key for key in unknown if key not in alone]
     for key in unknown:
-        near = get_close_matches(_plain(key), wanted, 1, _NEAR)
-        if near and near[0] in missing:
-            missing.remove(near[0])
-            message = f"`{near[0]}` is missing{_where(path)}; `{shown(key)}` is unknown: did you mean `{near[0]}`?"
+        near = _near(key, wanted, missing)
+        if near in missing:
+            missing.remove(near)
+            message = f"`{near}` is missing{_where(path)}; `{shown(key)}` is unknown: did you mean `{near}`?"
         elif near:
-            message = f"`{shown(key)}` is unknown{_where(path)}: did you mean `{near[0]}`?"
+            message = f"`{shown(key)}` is unknown{_where(path)}: did you mean `{near}`?"
         else:
             message = f"`{shown(key)}` is unknown{_where(path)}; {_belongs(key, folder)}"
         yield Words(f"[{_name(path)}] {message}", path, key)
@@ -134,9 +143,14 @@ def _keys(path: Path, missing: list[str], error: ValidationError | None, folder:
         yield Words(f"[{_name(path)}] `{key}` is missing{_where(path)}", path)
 
 
-def _unknown(error: ValidationError) -> list[str]:
-    known = {"version", *error.schema.get("properties", {})}  # type: ignore[union-attr]
-    return [key for key in error.instance if key not in known]  # type: ignore[union-attr]
+def _near(key: str, wanted: list[str], missing: list[str]) -> str:
+    """Give the key that may have been meant: one that is spelt alike, or a missing one of which this is a part."""
+    plain = _plain(key)
+    if len(plain) >= _PART and key not in _SKILL and key not in _KNOWLEDGE:
+        for name in missing:
+            if plain in name or name in plain:
+                return name
+    return next(iter(get_close_matches(plain, wanted, 1, _NEAR)), "")
 
 
 def _plain(key: str) -> str:
@@ -154,7 +168,7 @@ def _belongs(key: str, folder: str) -> str:
     if key in other:
         return f"it belongs to a {'skill' if kind == 'knowledge' else f'leaf below {KNOWLEDGE_FOLDER}/'}; remove it"
     if odd := next((letter for letter in key if not letter.isprintable()), None):
-        return f"it has the character U+{ord(odd):04X} in it; use plain blanks"
+        return f"it has the character U+{ord(odd):04X} in it, which nobody sees; take it out"
     return "remove it"
 
 
@@ -194,19 +208,23 @@ def _type(wanted: str, path: Path, document: Document) -> str:
     if wanted == "array" and isinstance(value, dict):
         return f"{is_what}; put a - before each item"
     if wanted == "array" and written:
-        item = json.dumps(written) if set(written) & set("*[]{},&!#: ") else written
-        return f"{is_what}; write `{path[-1]}: [{shown(item)}]`, or each on a line of its own behind a -"
-    return f"{is_what}, not {_kind(value, written)}"
+        items = [item.strip() for item in written.split(",")]
+        inside = ", ".join(json.dumps(item) if set(item) & _SIGNS else item for item in items)
+        return f"{is_what}; write `{path[-1]}: [{shown(inside)}]`, or each on a line of its own behind a -"
+    hint = "; remove the - before its keys" if wanted == "object" and isinstance(value, list) else ""
+    return f"{is_what}, not {_kind(value, written)}{hint}"
 
 
 def _not_text(value: object, written: str | None, path: Path, document: Document) -> str:
     if value is None and not written:
         if document.comment_behind(path):
             return "is empty: everything from # on is a comment; put the text in quotes"
+        if document.anchored(path):
+            return "is empty: & begins an anchor in YAML; put a text that begins with it in quotes"
         return f"is empty{_where(path[:-1])}; {_write(path)}"
-    if isinstance(value, (dict, list)):
+    if written is None:
         return f"is to be text, not {_kind(value, written)}; put the text in quotes"
-    return f"YAML reads {shown(written or '')} as {_kind(value, written)}; put it in quotes"
+    return f"YAML reads {shown(written)} as {_kind(value, written)}; put it in quotes"
 
 
 def _kind(value: object, written: str | None) -> str:
@@ -220,6 +238,7 @@ def _kind(value: object, written: str | None) -> str:
         dict: "a mapping of keys",
         list: "a list",
         str: "text",
+        bytes: "binary data",
     }
     return kinds.get(type(value), "something else than text")
 

@@ -9,6 +9,7 @@ numbers are in ``form.json``. It writes a line of JSON for each thing that it fi
 
 import json
 import sys
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import astuple
 from itertools import zip_longest
@@ -27,7 +28,7 @@ FORM_PER_FILE: Final = 50
 """A file with Windows' trailing spaces on every line says no more in its ten-thousandth message."""
 
 _FAST: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_MEANING: Final = {"key-duplicates", None}
+MEANING: Final = frozenset({"key-duplicates", None})
 """Rules of yamllint that are not about form: the check finds these by itself, in every file."""
 
 
@@ -64,7 +65,7 @@ def findings(number: int, text: str, *, form: bool) -> Iterator[Finding]:
         return
     found = 0
     for problem in linter.run(text, YamlLintConfig(DEFAULT_YAMLLINT_CONFIG)):
-        if problem.rule not in _MEANING:
+        if problem.rule not in MEANING:
             found += 1
             if found <= FORM_PER_FILE:
                 yield Finding(number, "form", problem.message, "", problem.line, problem.column)
@@ -74,17 +75,18 @@ def findings(number: int, text: str, *, form: bool) -> Iterator[Finding]:
 
 def _difference(text: str) -> tuple[int, int] | None:
     """Give the place where the two readers part; event by event, which takes no memory."""
+    own, fast = yaml.parse(text, Loader=yaml.SafeLoader), yaml.parse(text, Loader=_FAST)
     place = (1, 1)
-    for own, fast in zip_longest(yaml.parse(text, Loader=yaml.SafeLoader), yaml.parse(text, Loader=_FAST)):
-        event = own or fast
-        if event and event.start_mark:
-            place = (event.start_mark.line + 1, event.start_mark.column + 1)
-        if _meaning(own) != _meaning(fast):
+    for event, other in zip_longest(own, fast):
+        if mark := (event or other).start_mark:
+            place = (mark.line + 1, mark.column + 1)
+        if meaning(event) != meaning(other):
+            deque(own, maxlen=0)  # what it refuses says more than that it reads something else
             return place
     return None
 
 
-def _meaning(event: yaml.Event | None) -> tuple[object, ...]:
+def meaning(event: yaml.Event | None) -> tuple[object, ...]:
     """All of an event that decides about the value."""
     names = ("anchor", "tag", "value") if isinstance(event, yaml.ScalarEvent) else ("anchor", "tag")
     plain = event.implicit[0] if isinstance(event, yaml.ScalarEvent) else None

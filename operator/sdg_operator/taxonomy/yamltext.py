@@ -4,7 +4,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from itertools import islice
 from typing import Any, Final, Protocol
 
 import yaml
@@ -19,6 +19,7 @@ _TEXT_TAG: Final = "tag:yaml.org,2002:str"
 _MERGE_TAG: Final = "tag:yaml.org,2002:merge"
 _NUMBER_TAGS: Final = frozenset({"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"})
 _NUMBER_LENGTH: Final = 64
+_TWICE: Final = 50
 _COMMENT: Final = re.compile("[ \t]+#")
 
 Path = tuple[str | int, ...]
@@ -52,25 +53,33 @@ class YamlError(Exception):
         return Problem(file=file, line=self.line, column=self.column, message=self.message)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Document:
     """A YAML document: plain Python values, and where and how each is written."""
 
     value: Any
     text: str
+    twice: tuple[tuple[str, int, int, int], ...]
+    """Each key that a mapping has twice: the key, its first line, and the place of the later one."""
     _root: yaml.Node | None
+    _starts: list[int] | None = None
 
     def place(self, path: Path, *, key: str | None = None) -> tuple[int, int]:
         """Line and column (from 1) of the value at a path, or of a key of the mapping there."""
         node = self._node(path)
         if key is not None and isinstance(node, yaml.MappingNode):
             node = next((name for name, _ in node.value if name.value == key), node)
-        return self._place(node.start_mark) if node else (1, 1)
+        return _place(node.start_mark, self._starts) if node else (1, 1)
 
     def written(self, path: Path) -> str | None:
         """Give the value at a path as it is written, before YAML made a number of it; None where it is no scalar."""
         node = self._node(path)
         return node.value if isinstance(node, yaml.ScalarNode) else None
+
+    def anchored(self, path: Path) -> bool:
+        """Tell whether the value at a path begins with an anchor (``&name``)."""
+        node = self._node(path)
+        return node is not None and self.text[node.start_mark.index :][:1] == "&"
 
     def comment_behind(self, path: Path) -> tuple[int, int] | None:
         """Give the place of a comment on the line where an unquoted value ends."""
@@ -80,20 +89,8 @@ class Document:
         comment = _COMMENT.match(self.text, node.end_mark.index)
         if not comment:
             return None
-        line, column = self._place(node.end_mark)
+        line, column = _place(node.end_mark, self._starts)
         return line, column + comment.end() - comment.start() - 1
-
-    def twice(self) -> Iterator[tuple[str, int, int, int]]:
-        """Give each key that a mapping has twice: the key, its first line, and the place of the later one."""
-        for node in _nodes(self._root):
-            if not isinstance(node, yaml.MappingNode):
-                continue
-            first: dict[str, int] = {}
-            for key, _ in node.value:
-                line, column = self._place(key.start_mark)
-                if key.value in first and key.tag != _MERGE_TAG:
-                    yield key.value, first[key.value], line, column
-                first.setdefault(key.value, line)
 
     def _node(self, path: Path) -> yaml.Node | None:
         node = self._root
@@ -103,19 +100,6 @@ class Document:
                 break
             node = child
         return node
-
-    def _place(self, mark: _Mark) -> tuple[int, int]:
-        if self._line_starts is None:
-            return mark.line + 1, mark.column + 1
-        line = bisect_right(self._line_starts, mark.index)
-        return line, mark.index - self._line_starts[line - 1] + 1
-
-    @cached_property
-    def _line_starts(self) -> list[int] | None:
-        """Where an editor begins a line; None where YAML agrees with it about that."""
-        if not ODD_BREAK.search(self.text):
-            return None
-        return [0, *(match.end() for match in re.finditer("\n", self.text))]
 
 
 def decode(data: bytes) -> str:
@@ -133,7 +117,9 @@ def decode(data: bytes) -> str:
         problem = YamlError("is not UTF-8 text; save it as UTF-8")
         problem.line, problem.column = line + 1, column + 1
         raise problem from error
-    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    # Readers leave out one of these, and take the next for a part of the first key.
+    text = text if text.startswith("\ufeff\ufeff") else text.removeprefix("\ufeff")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def load(text: str, limits: Limits) -> Document:
@@ -148,7 +134,7 @@ def load(text: str, limits: Limits) -> Document:
         try:
             root = loader.get_single_node()
             if root is None:
-                return Document(None, text, None)
+                return Document(None, text, (), None)
             for key, value in _pairs(root):
                 if not isinstance(key, yaml.ScalarNode):
                     raise YamlError("a key must be text", key.start_mark)
@@ -158,7 +144,9 @@ def load(text: str, limits: Limits) -> Document:
                     raise YamlError("the number is too long; put it in quotes if it is text", value.start_mark)
                 if isinstance(value, yaml.ScalarNode) and value.tag != _TEXT_TAG:
                     _construct(loader, value)
-            return Document(loader.construct_document(root), text, root)
+            starts = _line_starts(text)
+            twice = tuple(islice(_twice(root, starts), _TWICE))  # before merged keys (<<) are written out
+            return Document(loader.construct_document(root), text, twice, root, starts)
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
@@ -192,7 +180,7 @@ def _measure(text: str, limits: Limits) -> None:
                 if event.anchor not in sizes:
                     inside = any(event.anchor == anchor for anchor, _ in open_nodes)
                     what = "is inside what it stands for" if inside else "stands for nothing"
-                    raise YamlError(f"the alias *{event.anchor} {what}", event.start_mark)
+                    raise YamlError(f"the alias *{shown(str(event.anchor))} {what}", event.start_mark)
                 added = sizes[event.anchor]
             case yaml.ScalarEvent():
                 if event.anchor:
@@ -213,6 +201,32 @@ def _measure(text: str, limits: Limits) -> None:
         total += added
         if total > limits.yaml_nodes:
             raise YamlError(f"has more than {limits.yaml_nodes} values, aliases written out", event.start_mark)
+
+
+def _line_starts(text: str) -> list[int] | None:
+    """Where an editor begins a line; None where YAML agrees with it about that."""
+    if not ODD_BREAK.search(text):
+        return None
+    return [0, *(match.end() for match in re.finditer("\n", text))]
+
+
+def _place(mark: _Mark, starts: list[int] | None) -> tuple[int, int]:
+    if starts is None:
+        return mark.line + 1, mark.column + 1
+    line = bisect_right(starts, mark.index)
+    return line, mark.index - starts[line - 1] + 1
+
+
+def _twice(root: yaml.Node, starts: list[int] | None) -> Iterator[tuple[str, int, int, int]]:
+    for node in _nodes(root):
+        if not isinstance(node, yaml.MappingNode):
+            continue
+        first: dict[str, int] = {}
+        for key, _ in node.value:
+            line, column = _place(key.start_mark, starts)
+            if key.value in first and key.tag != _MERGE_TAG:
+                yield key.value, first[key.value], line, column
+            first.setdefault(key.value, line)
 
 
 def _nodes(root: yaml.Node | None) -> Iterator[yaml.Node]:

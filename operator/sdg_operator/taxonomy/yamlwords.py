@@ -11,17 +11,19 @@ from typing import Final
 
 import yaml
 
-from sdg_operator.taxonomy.tree import printable
-
 _SCANNER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _SHOWN: Final = 60
 ODD_BREAK: Final = re.compile("[\x85\u2028\u2029]")
 """What YAML 1.1 takes for the end of a line, and editors do not show as one."""
+_HIDDEN: Final = dict.fromkeys("\n\t\x85\u2028\u2029\u00a0", " ")
+_REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 _LINE_END: Final = re.compile("[\n\x85\u2028\u2029]")
 _ODD_BLANK: Final = re.compile("^[ \t-]*([\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000\ufeff])")
 _CONFLICT: Final = re.compile(r"^<<<<<<< ", re.MULTILINE)
 _KEY_AND_TEXT: Final = re.compile(r"\s*+(?:- ++)*+[^\s:'\"][^:]*+:\s++(?=\S)")
+_WIDE_COLON: Final = "\N{FULLWIDTH COLON}"
 _GLUED: Final = re.compile(r"\s*(?:- +)?(-?)(\w+)(:?)\S")
+_ITEM: Final = re.compile(r"\s*-[^\s-]")
 _MARKS: Final = {"'": "single", '"': "double"}
 
 _INDENTATION: Final = (
@@ -32,7 +34,7 @@ _STARTS: Final = {
     "scanning an alias": "* begins an alias in YAML; put a text that begins with it in quotes",
     "scanning an anchor": "& begins an anchor in YAML; put a text that begins with it in quotes",
     "block scalar": "behind | or > nothing may follow; the text begins on the next line",
-    "sequence entries": "- and a blank begin an item of a list; put the text in quotes, or on the next line",
+    "sequence entries": "- and a blank begin an item of a list, on its own line; put a text that begins so in quotes",
     "mapping keys": "? and a blank begin a key; put the text in quotes",
 }
 """What a reader says of a text that begins with a sign of YAML's."""
@@ -70,9 +72,9 @@ class Said:
 
 
 def shown(text: str, length: int = _SHOWN) -> str:
-    """Quote a user's own text in a message: its beginning, and nothing that a terminal obeys."""
+    """Quote a user's own text in a message: its beginning, and nothing that a terminal obeys or nobody sees."""
     cut = text if len(text) <= length else text[: length - 1].rstrip() + "…"
-    return printable(ODD_BREAK.sub(" ", cut.replace("\n", " ")))
+    return "".join(letter if letter.isprintable() else _HIDDEN.get(letter, _REPLACEMENT) for letter in cut)
 
 
 def explain(text: str, fault: Fault) -> Said:
@@ -111,7 +113,7 @@ class _Explainer:
             if said := attempt():
                 return said
         context = f" ({self.fault.context})" if self.fault.context else ""
-        return self._here(f"{printable(self.fault.problem)}{printable(context)}")
+        return self._here(shown(self.fault.problem + context, 200))
 
     def _here(self, message: str) -> Said:
         return Said(message, self.fault.line, self.fault.column)
@@ -132,9 +134,12 @@ class _Explainer:
             line = len(_LINE_END.findall(self.text, 0, conflict.start())) + 1
             return Said("a merge conflict of Git is left in the file; decide between its two sides", line, 1)
         if "another document" in problem:
-            return self._here("a second document begins here (---), and a file has one; make two files of it")
+            message = "a second document begins here (---), and a file has one"
+            return self._here(f"{message}; remove the line, or make two files")
         if "<document start>" in problem and not self.fault.context:
-            return self._here("nothing may follow the line that ends the document (...)")
+            if self._line(self._above()).startswith("..."):
+                return self._here("nothing may follow the line that ends the document (...)")
+            return self._here("this line does not begin in the column where the first line does; the keys of a file do")
         if "directive" in self.fault.context:
             return self._opened("a line that begins with % is an instruction to YAML; indent it, or put it in quotes")
         return None
@@ -186,8 +191,9 @@ class _Explainer:
         return self._here(f"the text in {_MARKS[last.style]} quotes ends before `{rest}`; {mend}")
 
     def _inside_quotes(self) -> Said | None:
-        if "escape" in self.fault.problem:
-            escape = shown(self._rest().lstrip("\\")[:1])
+        if "escape" in self.fault.problem or "decimal" in self.fault.problem:
+            line = self._line(self.fault.line)
+            escape = shown(line[line.rfind("\\", 0, self.fault.column) + 1 :][:1])
             message = f"in double quotes a backslash begins an escape, and \\{escape} is none"
             return self._here(f"{message}; write two backslashes, or put the text in single quotes")
         if "end of stream" in self.fault.problem or "document" in self.fault.problem:
@@ -212,9 +218,11 @@ class _Explainer:
         fault = self.fault
         if "cannot start any token" in fault.problem:
             start = shown(self._rest()[:1])
-            return self._here(f"an unquoted text cannot begin with `{start}`; put the text in quotes")
+            return self._here(f'an unquoted text cannot begin with "{start}"; put the text in quotes')
         if "tag" in fault.problem.split() or "a tag" in fault.context:
             tag = shown(self._rest().split(" ")[0] or fault.problem.rpartition("tag ")[2])
+            if tag in {"<<", "="}:
+                return self._here(f"`{tag}` means something of its own to YAML; put it in quotes")
             message = f"`{tag}` is a tag, and only plain text, lists and mappings are taken"
             return self._here(f"{message}; put a text that begins with ! in quotes, or remove the tag")
         for sign, words in _STARTS.items():
@@ -254,6 +262,10 @@ class _Explainer:
         what = "[ begins a list" if isinstance(last, yaml.FlowSequenceEndToken) else "{ begins a mapping"
         return f"{what} in YAML, which nothing may follow (`{shown(self._rest(), 30)}`); put the text in quotes"
 
+    def _above(self) -> int:
+        """Number of the last line above the fault that is not empty; 0 where there is none."""
+        return next((number for number in range(self.fault.line - 1, 0, -1) if self._line(number).strip()), 0)
+
     def _colon(self) -> Said:
         fault = self.fault
         line = self._line(fault.line)
@@ -262,7 +274,7 @@ class _Explainer:
             start = max(key.end(), fault.column - 30)
             around = ("…" if start > key.end() else "") + shown(line[start:].strip(), 40)
             return self._here(f"an unquoted text has a colon and a blank in it (`{around}`); put the text in quotes")
-        above = next((number for number in range(fault.line - 1, 0, -1) if self._line(number).strip()), 0)
+        above = self._above()
         if glued := _glued(self._line(above)):
             return Said(glued, above, 1)
         message = f"`{shown(before.strip(), 40)}:` is read as a part of the text above it (line {above})"
@@ -270,10 +282,14 @@ class _Explainer:
 
 
 def _glued(line: str) -> str:
-    """Name the blank that is missing behind a colon or a hyphen."""
+    """Name the blank that is missing behind a colon or a hyphen, or the colon that is none."""
+    if _WIDE_COLON in line:
+        return f"{_WIDE_COLON} (U+FF1A) is no colon to YAML; write : and a blank"
     match = _GLUED.match(line)
     if match and match[3] and ": " not in line:
         return f"a blank is missing behind the colon of `{shown(match[2])}`"
     if match and match[1] and ":" in line:
         return f"a blank is missing between the - and `{shown(match[2])}`"
+    if _ITEM.match(line):
+        return "a blank is missing behind the -"
     return ""

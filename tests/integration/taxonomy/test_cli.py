@@ -64,6 +64,7 @@ def test_problems_are_named_with_their_places(folder: Path, capsys: pytest.Captu
         "ERROR: compositional_skills/odd,name/qna.yaml:1:1 [.] `created_by` is missing",
         f"Taxonomy in {folder} is not usable (InvalidTaxonomy): 2 problems in 2 files, the first: "
         "compositional_skills/bad/qna.yaml:3:25 trailing spaces (trailing-spaces)",
+        f"1 matter of form; `sdg taxonomy check {folder} --fix` mends them where that is safe",
     ]
 
 
@@ -139,6 +140,87 @@ class TestBaseRef:
         (tmp_path / "x.tar.gz").write_bytes(packed(dict(GOOD)))
         assert main(["taxonomy", "check", "--base-ref", "main", str(tmp_path / "x.tar.gz")]) == 2
         assert "is no folder of a Git work tree" in capsys.readouterr().err
+
+
+class TestFix:
+    @pytest.fixture
+    def bad(self, folder: Path) -> Path:
+        (folder / "compositional_skills" / "odd,name" / "qna.yaml").write_text(skill())
+        return folder / "compositional_skills" / "bad" / "qna.yaml"
+
+    @pytest.mark.usefixtures("bad")
+    def test_the_check_offers_it(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["taxonomy", "check", str(folder)]) == 0
+        assert capsys.readouterr().out.splitlines()[-1] == (
+            f"1 matter of form; `sdg taxonomy check {folder} --fix` mends them where that is safe"
+        )
+
+    def test_the_change_is_shown_and_written(self, bad: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        bad.chmod(0o640)
+        assert main(["taxonomy", "check", "--strict", "--fix", str(folder)]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[:2] == ["--- a/compositional_skills/bad/qna.yaml", "+++ b/compositional_skills/bad/qna.yaml"]
+        assert {"-task_description: Do it.  ", "+task_description: Do it.", "1 file mended"} <= set(lines)
+        assert bad.read_text() == skill()
+        assert bad.stat().st_mode & 0o777 == 0o640
+        assert sorted(file.name for file in bad.parent.iterdir()) == ["qna.yaml"]
+
+    def test_a_diff_writes_nothing(self, bad: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        before = bad.read_text()
+        assert main(["taxonomy", "check", "--diff", str(folder)]) == 0
+        assert "1 file would be mended" in capsys.readouterr().out.splitlines()
+        assert bad.read_text() == before
+
+    def test_windows_line_ends_and_a_byte_order_mark_go(self, bad: Path, folder: Path) -> None:
+        bad.write_bytes(b"\xef\xbb\xbf" + skill().replace("\n", "\r\n").encode())
+        assert main(["taxonomy", "check", "--fix", str(folder)]) == 0
+        assert bad.read_bytes() == skill().encode()
+
+    def test_what_is_left_is_said(self, bad: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        text = skill().replace("Do it.", "|\n  Do it.  \n  And that.")
+        bad.write_text(text)
+        assert main(["taxonomy", "check", "--fix", str(folder)]) == 0
+        assert capsys.readouterr().out.splitlines()[-1].startswith("1 matter of form left, to be mended by hand")
+        assert bad.read_text() == text
+
+    @pytest.mark.usefixtures("bad")
+    def test_version_1_and_what_is_no_yaml_are_left(self, folder: Path) -> None:
+        texts = {"old": skill(version=1).replace("Do it.", "Do it.  "), "bad": "a: b: c  \n"}
+        for name, text in texts.items():
+            (folder / "compositional_skills" / name).mkdir(exist_ok=True)
+            (folder / "compositional_skills" / name / "qna.yaml").write_text(text)
+        assert main(["taxonomy", "check", "--fix", str(folder)]) == 1
+        for name, text in texts.items():
+            assert (folder / "compositional_skills" / name / "qna.yaml").read_text() == text
+
+    def test_links_are_not_followed(self, bad: Path, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+        elsewhere = tmp_path_factory.mktemp("elsewhere") / "qna.yaml"
+        bad.rename(elsewhere)
+        before = elsewhere.read_text()
+        bad.symlink_to(elsewhere)
+        assert main(["taxonomy", "check", "--fix", str(folder)]) == 1
+        assert bad.is_symlink()
+        assert elsewhere.read_text() == before
+
+    def test_only_what_is_new_is_mended(self, bad: Path, folder: Path) -> None:
+        _git(folder, "init", "--quiet", "--initial-branch=main")
+        _git(folder, "add", ".")
+        _git(folder, "commit", "--quiet", "--message=x")
+        before = bad.read_text()
+        new = folder / "compositional_skills" / "new" / "qna.yaml"
+        new.parent.mkdir()
+        new.write_text(skill() + "\n")
+        assert main(["taxonomy", "check", "--fix", "--base-ref", "main", str(folder)]) == 0
+        assert (bad.read_text(), new.read_text()) == (before, skill())
+
+    def test_an_archive_is_mended_where_it_was_packed(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (tmp_path / "x.tar.gz").write_bytes(packed(dict(GOOD)))
+        assert main(["taxonomy", "check", "--fix", str(tmp_path / "x.tar.gz")]) == 2
+        assert "is an archive; mend the folder that it was packed from" in capsys.readouterr().err
+
+    def test_the_changes_are_text(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["taxonomy", "check", "--diff", "--output", "json", str(folder)]) == 2
+        assert "leave --output out" in capsys.readouterr().err
 
 
 def test_an_archive_that_cannot_be_read_is_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ from sdg_operator.taxonomy.errors import CheckError
 from sdg_operator.taxonomy.giturl import GitUrl
 from sdg_operator.taxonomy.inspection import failed
 from sdg_operator.taxonomy.lint import Text, lint
-from sdg_operator.taxonomy.qna import read_qna
+from sdg_operator.taxonomy.qna import Qna, read_qna
 from sdg_operator.taxonomy.report import FullReport, Problem, ShortReport
 from sdg_operator.taxonomy.request import Limits
 from sdg_operator.taxonomy.root import select
@@ -132,7 +132,7 @@ FOLDERS = st.sampled_from(["compositional_skills/a/qna.yaml", "knowledge/a/qna.y
     FOLDERS, st.one_of(st.binary(max_size=300), st.text(max_size=300).map(lambda text: text.encode(errors="replace")))
 )
 def test_any_bytes_as_a_leaf(file: str, data: bytes) -> None:
-    read_qna(file, data, LIMITS)
+    _readable(read_qna(file, data, LIMITS))
 
 
 @fuzz()
@@ -144,6 +144,7 @@ def test_a_good_leaf_with_any_values(file: str, data: st.DataObject) -> None:
     text = yaml.safe_dump(good, allow_unicode=True)
     qna = read_qna(file, text.encode(), LIMITS)
     assert qna.problems or qna.seeds
+    _readable(qna)
 
 
 @fuzz()
@@ -156,7 +157,16 @@ def test_a_good_leaf_with_changed_characters(file: str, data: st.DataObject) -> 
             + data.draw(st.sampled_from("&*![]{}#|>-:?%@`'\",\n\t \0\x85\u2028é"))
             + text[position + 1 :]
         )
-    read_qna(file, text.encode(), LIMITS)
+    _readable(read_qna(file, text.encode(), LIMITS))
+
+
+def _readable(qna: Qna) -> None:
+    """Whatever the text: no message is longer than a person reads, or has what a terminal obeys."""
+    for problem in (*qna.problems, *qna.warnings):
+        assert problem.message.isprintable(), problem.message
+        assert len(problem.message) < 700
+        assert (problem.line or 1) >= 1
+        assert (problem.column or 1) >= 1
 
 
 LINES = st.lists(
