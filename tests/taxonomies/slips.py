@@ -138,6 +138,12 @@ SLIPS: Final = (
         "9:1 is not valid YAML: this line is neither a key with a colon nor indented",
         agrees=False,
     ),
+    Slip(
+        "a comment within a text",
+        skill().replace("Answer 1.", "We are\n    the #1 and\n    #2 in town, and\n    in the country"),
+        "is a comment, and ends the text that goes on in the next line",
+        agrees=False,
+    ),
     Slip("an equals sign", skill().replace("by: s", "by = s"), "2:1 is not valid YAML: this line is", agrees=False),
     Slip("a wide colon", skill().replace("by: s", "by\uff1as"), "U+FF1A) is no colon to YAML", agrees=False),
     Slip("a first line too deep", "  " + skill(), "2:1 is not valid YAML: this line does not begin in", agrees=False),
@@ -218,6 +224,15 @@ SLIPS: Final = (
         "seed examples; three `questions_and_answers` in 3 of 3 seed examples (now a question and an answer stand "
         "there alone). Version 3 does not know `task_description`. Mend that, then set `version: 3`",
         knowledge=True,
+    ),
+    Slip(
+        "knowledge of version 1 with text as seeds", knowledge(version=1, seed_examples="x"), "a list as `seed_ex", True
+    ),
+    Slip(
+        "knowledge of version 2 with a list as document",
+        knowledge(version=2, document=["x"]),
+        "keys of `document`",
+        True,
     ),
     Slip("version 2 in quotes", knowledge(version="2"), "version 2: InstructLab reads knowledge", True, agrees=False),
     # Lists

@@ -138,7 +138,11 @@ def _old_knowledge(version: int, value: dict[str, Any]) -> str:
     document = value.get("document")
     if isinstance(document, dict):
         lacks += [f"`{key}` in document" for key in schema["properties"]["document"]["required"] if key not in document]
+    elif "document" in value:
+        lacks.append("the keys of `document`, each on a line of its own")
     seeds = value.get("seed_examples")
+    if not isinstance(seeds, list) and "seed_examples" in value:
+        lacks.append("a list as `seed_examples`")
     if isinstance(seeds, list):
         if len(seeds) < (wanted := schema["properties"]["seed_examples"]["minItems"]):
             lacks.append(f"{wanted - len(seeds)} more seed examples (there are {len(seeds)}, and {wanted} are wanted)")

@@ -21,6 +21,8 @@ _LINE_END: Final = re.compile("[\n\x85\u2028\u2029]")
 _ODD_BLANK: Final = re.compile("^[ \t-]*([\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000\ufeff])")
 _CONFLICT: Final = re.compile(r"^<<<<<<< ", re.MULTILINE)
 _KEY_AND_TEXT: Final = re.compile(r"\s*+(?:- ++)*+[^\s:'\"][^:]*+:\s++(?=\S)")
+_COMMENT: Final = re.compile(r"[ \t]#")
+_KEY: Final = re.compile(r"\s*+(?:- ++)?\w++:(?:\s|$)|\s*+- ")
 _WIDE_COLON: Final = "\N{FULLWIDTH COLON}"
 _GLUED: Final = re.compile(r"\s*(?:- +)?(-?)(\w+)(:?)\S")
 _ITEM: Final = re.compile(r"\s*-[^\s-]")
@@ -243,8 +245,17 @@ class _Explainer:
             message = glued or "this line is neither a key with a colon nor indented as a part of the text above it"
             return self._opened(message if glued else f"{message}; indent it deeper than the key of its text")
         if "expected key" in problem or "<block end>" in problem or "'-' indicator" in problem:
-            return self._here(self._behind_a_bracket() or _INDENTATION)
+            return self._behind_a_comment() or self._here(self._behind_a_bracket() or _INDENTATION)
         return None
+
+    def _behind_a_comment(self) -> Said | None:
+        """Find a comment that ends a text of several lines before its time."""
+        above = self._above()
+        comment = _COMMENT.search(self._line(above))
+        if not comment or _KEY.match(self._line(self.fault.line)):
+            return None
+        message = "everything from # on is a comment, and ends the text that goes on in the next line"
+        return Said(f"{message}; put the text in quotes", above, comment.end())
 
     def _bracket(self) -> Said:
         mark = self._line(self.fault.opened_line)[self.fault.opened_column - 1 :][:1]
