@@ -58,6 +58,7 @@ def gather(leaves: Iterable[Leaf], access: Access) -> Gathered:
     for users in by_repository.values():
         access.deadline.left()
         work.take(users)
+    work.result.warnings = _bounded(work.result.warnings, access.limits.problems)
     return work.result
 
 
@@ -157,6 +158,11 @@ class _Gathering:
         self.result.reasons.append(error.reason)
         self.result.retriable = self.result.retriable and error.retriable
         self.result.external = self.result.external or external
+
+
+def _bounded(warnings: list[Problem], most: int) -> list[Problem]:
+    more = len(warnings) - most
+    return warnings if more <= 0 else [*warnings[:most], Problem(message=f"{more} further ones are not listed")]
 
 
 def _nothing_to_read(without: dict[str, DocumentFile]) -> str:

@@ -14,6 +14,7 @@ _PORTS: Final = {"https": 443, "ssh": 22, "http": 80}
 _HOST: Final = re.compile(r"^(?!-)[A-Za-z0-9._-]{1,253}$|^[0-9A-Fa-f:.]+$")
 _USER: Final = re.compile(r"^(?!-)[A-Za-z0-9._-]{1,64}$")
 _SCP: Final = re.compile(r"^(?P<user>[A-Za-z0-9._-]+)@(?P<host>[A-Za-z0-9._-]+):(?!/)(?P<path>.+)$")
+_WITHOUT_SCHEME: Final = re.compile(r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+(:[0-9]+)?/[A-Za-z0-9._~/-]+$")
 _LENGTH: Final = 1024
 
 
@@ -47,7 +48,8 @@ class GitUrl:
             raise CheckError("CloneFailed", "this is not a URL") from error
         if parts.scheme not in _PORTS:
             scheme = f"{parts.scheme}://" if parts.scheme else "without a scheme"
-            raise CheckError("CloneFailed", f"a URL {scheme} is not accepted; use https:// or ssh://")
+            meant = f": write https://{text}" if _WITHOUT_SCHEME.match(text) else ""
+            raise CheckError("CloneFailed", f"a URL {scheme} is not accepted; use https:// or ssh://{meant}")
         if parts.password is not None or (parts.username is not None and parts.scheme != "ssh"):
             message = "there are credentials in the URL; put them into a Secret and name it in spec.credentials"
             raise CheckError("CloneFailed", message)

@@ -291,6 +291,17 @@ class TestHttps:
         gathered = fetched(access, document(repo=server.url("birds.git"), commit=old, patterns=["new/*.md"]))
         assert "matches nothing in the repository at this commit" in refused(gathered)
 
+    def test_no_more_warnings_are_collected_than_anybody_reads(
+        self, server: HttpsGitServer, birds: BareRepository, client: Client
+    ) -> None:
+        birds.commit({"a.md": TEXT})
+        access = client.access(problems=2)
+        gathered = fetched(access, *[document(repo=server.url("birds.git"))] * 5)
+        assert len(gathered.documents) == 5
+        first, _, last = [warning.message for warning in gathered.warnings]
+        assert first.startswith("not pinned: main is now")
+        assert last == "3 further ones are not listed"
+
     def test_pdf_documents_are_taken_with_a_warning(
         self, server: HttpsGitServer, birds: BareRepository, client: Client
     ) -> None:
