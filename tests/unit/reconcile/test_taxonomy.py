@@ -173,6 +173,14 @@ def test_a_repository_is_checked_for_each_run(created: timedelta, due: bool) -> 
     assert decide(seen(GIT, status=status, wanted_after=NOW + created), NOW).status.check.open is due
 
 
+def test_a_check_for_a_run_is_made_when_it_can_be_told_to_be_younger() -> None:
+    look = seen(GIT, status=checked(spec=GIT), wanted_after=NOW)
+    plan = decide(look, NOW + timedelta(seconds=0.25))
+    assert (plan.status, plan.actions, plan.again_seconds) == (look.status, (), 0.75)
+    assert decide(look, NOW + timedelta(seconds=1)).status.check.open
+    assert decide(look, NOW - timedelta(seconds=3)).status.check.open, "a clock that goes wrong holds nothing back"
+
+
 @pytest.mark.parametrize("reason", ["SourceNotFound", "CloneFailed", "StorageRefused", "TimedOut", "InternalError"])
 def test_what_may_heal_by_itself_is_looked_at_again(reason: str) -> None:
     bad = ShortReport.model_validate({"ok": False, "reason": reason, "message": "x", "revision": "etag-1"})
@@ -360,5 +368,5 @@ def test_the_default_limits_are_those_of_the_check_by_itself() -> None:
 
 def test_times_survive_hostile_edits() -> None:
     status = checked().model_copy(update={"check_requested_at": "yesterday"})
-    assert decide(seen(GIT, status=status, wanted_after=NOW), NOW).status.check.open
+    assert decide(seen(GIT, status=status, wanted_after=NOW - timedelta(seconds=1)), NOW).status.check.open
     assert clock.from_text("not a time") is None
