@@ -203,12 +203,17 @@ def print_report(report: "FullReport", output: str, path: Path) -> None:
 
 def _print_text(report: "FullReport", path: Path) -> None:
     fetched = {leaf.path: len(leaf.documents) for leaf in report.leaves}
+    paths = {leaf.id: leaf.path for leaf in report.leaves}
+    commits = {(paths.get(user), each.asked): each.commit for each in report.repositories for user in each.leaves}
     for leaf in report.found:
         print(f"{leaf.kind:9} {leaf.path} ({leaf.seeds} seed examples)")
         if leaf.document:
             number = fetched.get(leaf.path)
-            what = f"{number} documents" if number else f"documents {', '.join(leaf.document.patterns)}"
-            print(f"{'':9} {what} of {leaf.document.repo} at {leaf.document.commit}")
+            names = f"documents {', '.join(leaf.document.patterns)}"
+            what = f"{number} document{'' if number == 1 else 's'}" if number else names
+            commit = commits.get((leaf.path, leaf.document.commit), leaf.document.commit)
+            at = commit if commit == leaf.document.commit else f"{leaf.document.commit} ({commit})"
+            print(f"{'':9} {what} of {leaf.document.repo} at {at}")
     for warning in report.warnings:
         print(f"WARNING: {warning}")
     for problem in report.problems:

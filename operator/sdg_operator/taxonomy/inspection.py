@@ -137,7 +137,8 @@ def _praise(checked: Checked, documents: int, warnings: tuple[Problem, ...]) -> 
     found = " ".join(part for part in parts if part)
     if not warnings:
         return found
-    return f"{found}; {_counted(len(warnings), 'warning')}, the first: {warnings[0]}"
+    form = f" ({checked.form} of form, which `sdg taxonomy check FOLDER --fix` mends)" if checked.form else ""
+    return f"{found}; {_counted(len(warnings), 'warning')}{form}, the first: {warnings[0]}"
 
 
 def _counted(number: int, what: str) -> str:
