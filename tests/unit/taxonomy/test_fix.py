@@ -19,6 +19,14 @@ MENDED = {
         knowledge().replace("patterns:\n  - '*.md'", "patterns: [  a.md,b.md ,  c.md  ]"),
         knowledge().replace("patterns:\n  - '*.md'", "patterns: [ a.md, b.md, c.md ]"),
     ),
+    "many of them in a line": (
+        knowledge().replace("patterns:\n  - '*.md'", "patterns  :   [  " + "a.md  ,b.md," * 20 + "c.md   ]"),
+        knowledge().replace("patterns:\n  - '*.md'", "patterns: [ " + "a.md, b.md, " * 20 + "c.md ]"),
+    ),
+    "a line of blanks between two texts": (
+        GOOD.replace("Do it.", "'Do" + " " * 100_000 + "it.'  "),
+        GOOD.replace("Do it.", "'Do" + " " * 100_000 + "it.'"),
+    ),
     "keys with one blank below document": (
         EVEN.replace("\n  repo", "\n repo").replace("\n  patterns", "\n patterns").replace("    - p", "   - p"),
         EVEN,
