@@ -149,17 +149,18 @@ def _blank_lines(lines: list[str], found: list[LintProblem]) -> None:
 
 def _spacing(lines: list[str], found: list[LintProblem]) -> None:
     for number, problems in groupby(sorted(found, key=lambda item: (item.line, item.column)), lambda item: item.line):
-        lines[number - 1] = "".join(_spaced(lines[number - 1], problems))
+        if number <= len(lines):  # a U+2028 ends a line for YAML, and so for what yamllint counts here
+            lines[number - 1] = "".join(_spaced(lines[number - 1], problems))
 
 
 def _spaced(line: str, problems: Iterable[LintProblem]) -> Iterator[str]:
     """Give a line in pieces, mended at each of the places from left to right."""
     done = 0
     for problem in problems:
-        start = end = problem.column - 1
+        start = end = min(problem.column - 1, len(line))
         kept = " "
         if not problem.desc.startswith("too few"):
-            start += line[start : start + 1] != " "
+            start += line[start : start + 1] not in {"", " "}
             while start > done and line[start - 1] == " ":
                 start -= 1
             end = max(end, _RUN.match(line, end).end())  # type: ignore[union-attr]

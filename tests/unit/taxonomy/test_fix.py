@@ -56,6 +56,8 @@ LEFT = {
     "blanks that belong to a block": GOOD.replace("Do it.", "|\n  a  \n  b"),
     "blank lines that belong to a block": GOOD.replace("Do it.", "|+\n  a\n\n\n\n\n"),
     "a tab that libyaml reads otherwise": GOOD.replace("Answer 1", "Answer\t1"),
+    "a line that editors do not count, and the last one untidy": GOOD.replace("Do it.", "Do\u2028  it.") + "x  :  y\n",
+    "lines that editors do not count, and an untidy one above": GOOD.replace("Do it.", "\u2028\u2028  a\nyy:   z"),
     "no YAML": "a: b: c \n",
     "a control character": "a: \x07 \n",
 }
