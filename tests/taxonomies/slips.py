@@ -40,6 +40,24 @@ def _second(name: str, old: str, new: str, want: str, *, agrees: bool = False) -
 
 
 SLIPS: Final = (
+    Slip(
+        "a blank that is none behind a colon",
+        skill().replace("created_by: ", "created_by:\u00a0"),
+        "2:1 is not valid YAML: behind the colon is the character U+00A0, no blank to YAML",
+        agrees=False,
+    ),
+    Slip(
+        "one anchor for two answers",
+        skill().replace("Answer 1", "&more a").replace("Answer 2", "&more b"),
+        "10:11 is not valid YAML: this anchor (&) is here already, in line 8; name it otherwise",
+        agrees=False,
+    ),
+    Slip(
+        "more behind the end of the document",
+        skill() + "...\nx: y\n",
+        "16:1 is not valid YAML: nothing may follow the line that ends the document (...); remove that line",
+        agrees=False,
+    ),
     # What YAML takes for something else than text
     _answer("no", "no", "YAML reads no as a truth value; put it in quotes"),
     _answer("Off", "Off", "YAML reads Off as a truth value"),

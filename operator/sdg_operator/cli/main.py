@@ -1,6 +1,7 @@
 """Finds the command that was asked for; each lives in a module of its own and imports what it needs when it runs."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -29,6 +30,9 @@ def _version() -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and give its exit code; argparse itself ends the program with 2 for wrong usage."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names are anybody's, and a terminal may know few letters
     parsed = build_parser().parse_args(arguments)
     try:
         code: int = parsed.run(parsed)

@@ -1,11 +1,13 @@
 """``sdg taxonomy check --fix`` and ``--diff``: mends the form of the qna.yaml files of a folder, and shows how."""
 
+import io
 import os
 import stat
 from collections.abc import Iterator
 from difflib import unified_diff
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import Final
 
 from sdg_operator.taxonomy.errors import CheckError
 from sdg_operator.taxonomy.fix import fix
@@ -15,6 +17,9 @@ from sdg_operator.taxonomy.request import Limits
 from sdg_operator.taxonomy.root import select
 from sdg_operator.taxonomy.tree import LEAF_FILE
 from sdg_operator.taxonomy.yamltext import decode
+
+_END: Final = {"\n": "", "\r": "\n"}
+"""What is printed behind a line that ends so: an old Macintosh's line end would let lines overwrite each other."""
 
 
 def mend(path: Path, only: frozenset[str] | None, output: str, *, write: bool) -> None:
@@ -29,12 +34,16 @@ def mend(path: Path, only: frozenset[str] | None, output: str, *, write: bool) -
     mended = 0
     for name, before, after in _changes(path, only):
         mended += 1
-        lines = (before.decode().splitlines(keepends=True), after.decode().splitlines(keepends=True))
-        for line in unified_diff(*lines, f"a/{name}", f"b/{name}"):
-            print(line, end="" if line.endswith("\n") else "\n\\ No newline at end of file\n")
+        for line in unified_diff(_lines(before), _lines(after), f"a/{name}", f"b/{name}"):
+            print(line, end=_END.get(line[-1:], "\n\\ No newline at end of file\n"))
         if write:
             _replace(path / name, before, after)
     print(f"{mended} {'file' if mended == 1 else 'files'} {'mended' if write else 'would be mended'}")
+
+
+def _lines(content: bytes) -> list[str]:
+    """Give the lines with their ends, as editors see them: U+2028 and the like end none."""
+    return list(io.StringIO(content.decode(), newline=""))
 
 
 def _changes(path: Path, only: frozenset[str] | None) -> Iterator[tuple[str, bytes, bytes]]:

@@ -4,6 +4,7 @@ import argparse
 import re
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from posixpath import normpath
 from tempfile import TemporaryDirectory
@@ -19,7 +20,8 @@ _EPILOG = """\
 --fix mends what yamllint minds, and tabs; it never changes what a file says. It shows each change, and writes it where
 PATH is a folder. --diff shows the same and writes nothing.
 
-exit codes: 0 the taxonomy is usable, 1 it is not (each problem is named), 2 wrong usage
+exit codes: 0 the taxonomy is usable, 1 it is not (each problem is named), 2 wrong usage, or a
+file that --fix cannot write
 """
 
 
@@ -126,8 +128,10 @@ def _check(arguments: argparse.Namespace) -> int:
         try:
             mend(path, only, arguments.output, write=arguments.fix)
         except CheckError as error:
-            print(f"sdg: {'--fix' if arguments.fix else '--diff'}: {error.message}", file=sys.stderr)
-            return 2
+            if error.reason in {"InvalidRequest", "SourceRefused"}:
+                print(_plain(f"sdg: {'--fix' if arguments.fix else '--diff'}: {error.message}"), file=sys.stderr)
+                return 2
+            # Nothing was mended; the check says why, with all that was found.
     with TemporaryDirectory(prefix="sdg-") as work:
         lint: Lint = "Strict" if arguments.strict else "Warn"
         documents = not arguments.no_documents
@@ -202,27 +206,37 @@ def print_report(report: "FullReport", output: str, path: Path) -> None:
 
 
 def _print_text(report: "FullReport", path: Path) -> None:
+    for line in _text_lines(report, path):
+        print(_plain(line))
+
+
+def _plain(line: str) -> str:
+    """Leave nothing in a line that a terminal, or the reader of a workflow's commands, obeys: names are anybody's."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in line)
+
+
+def _text_lines(report: "FullReport", path: Path) -> Iterator[str]:
     fetched = {leaf.path: len(leaf.documents) for leaf in report.leaves}
     paths = {leaf.id: leaf.path for leaf in report.leaves}
     commits = {(paths.get(user), each.asked): each.commit for each in report.repositories for user in each.leaves}
     for leaf in report.found:
-        print(f"{leaf.kind:9} {leaf.path} ({leaf.seeds} seed examples)")
+        yield f"{leaf.kind:9} {leaf.path} ({leaf.seeds} seed examples)"
         if leaf.document:
             number = fetched.get(leaf.path)
             names = f"documents {', '.join(leaf.document.patterns)}"
             what = f"{number} document{'' if number == 1 else 's'}" if number else names
             commit = commits.get((leaf.path, leaf.document.commit), leaf.document.commit)
             at = commit if commit == leaf.document.commit else f"{leaf.document.commit} ({commit})"
-            print(f"{'':9} {what} of {leaf.document.repo} at {at}")
+            yield f"{'':9} {what} of {leaf.document.repo} at {at}"
     for warning in report.warnings:
-        print(f"WARNING: {warning}")
+        yield f"WARNING: {warning}"
     for problem in report.problems:
-        print(f"ERROR: {problem}")
+        yield f"ERROR: {problem}"
     if report.ok:
-        print(f"Taxonomy in {path} is valid: {report.message}")
+        yield f"Taxonomy in {path} is valid: {report.message}"
     else:
         # The service's sentence points to logs in a bucket; here they are just above.
-        print(f"Taxonomy in {path} is not usable ({report.reason}): {_own_words(report)}")
+        yield f"Taxonomy in {path} is not usable ({report.reason}): {_own_words(report)}"
 
 
 def _own_words(report: "FullReport") -> str:

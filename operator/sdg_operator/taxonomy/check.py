@@ -68,9 +68,11 @@ def check_tree(
     problems = list(selection.problems)
     warnings = list(selection.ignored)
     leaves = []
+    looked = only is None
     for folder, content in selection.leaves.items():
         if only is not None and "/".join(filter(None, (selection.root, folder, LEAF_FILE))) not in only:
             continue
+        looked = True
         deadline.left()
         if len(problems) > limits.problems:
             problems.append(Problem(message="further files were not looked at: there are too many problems"))
@@ -82,7 +84,7 @@ def check_tree(
             warnings.append(Problem(file=qna.file, line=1, column=1, message="The file is empty, and is left out"))
         else:
             leaves.append(Leaf(folder, content, qna))
-    if not leaves:
+    if not leaves and (looked or problems):
         ignored = len(selection.ignored)
         found = _bounded([*problems, *warnings], limits)
         raise CheckError("NoLeaves", _why_none(only), problems=found, root=selection.root, ignored=ignored)
@@ -122,4 +124,4 @@ def _bounded(found: list[Problem], limits: Limits) -> tuple[Problem, ...]:
 
 
 def _why_none(only: frozenset[str] | None) -> str:
-    return f"every {LEAF_FILE} is empty" if only is None else f"no {LEAF_FILE} is new or changed against the base ref"
+    return f"every {LEAF_FILE}{'' if only is None else ' that is new or changed against the base ref'} is empty"

@@ -7,19 +7,17 @@ and quote what nobody asked them to.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from itertools import product
+from itertools import groupby, product
 from typing import Final
 
 import yaml
-from instructlab.schema.taxonomy import DEFAULT_YAMLLINT_CONFIG
-from yamllint import linter, parser
-from yamllint.config import YamlLintConfig
+from yamllint import parser
 from yamllint.linter import LintProblem
 
 from sdg_operator.taxonomy.reindent import reindent
-from sdg_operator.taxonomy.secondreader import MEANING, meaning
+from sdg_operator.taxonomy.secondreader import form_problems, meaning
 
 _FAST: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _ROUNDS: Final = 5
@@ -28,7 +26,7 @@ _TABS_READ: Final = 4_000_000
 """Characters that are read in all to find tabs, each time from the beginning: seconds."""
 _LAYOUT: Final = frozenset({"indentation", "hyphens"})
 _EXCESS: Final = re.compile(r"too many blank lines \((\d+) > (\d+)\)")
-_BLANKS: Final = re.compile(r"[ \t]*$")
+_RUN: Final = re.compile(" *")
 
 _Meaning = tuple[list[tuple[object, ...]], list[str]]
 _Edit = Callable[[list[str], list[LintProblem]], None]
@@ -37,8 +35,7 @@ _Edit = Callable[[list[str], list[LintProblem]], None]
 @lru_cache(maxsize=8)
 def findings(text: str) -> tuple[LintProblem, ...]:
     """Give what yamllint, with InstructLab's rules, has against the form of a text that is YAML."""
-    config = YamlLintConfig(DEFAULT_YAMLLINT_CONFIG)
-    return tuple(problem for problem in linter.run(text, config) if problem.rule not in MEANING)
+    return tuple(form_problems(text))
 
 
 def fix(text: str) -> str:
@@ -134,7 +131,7 @@ def _block_lines(text: str) -> set[int]:
 
 def _trailing(lines: list[str], found: list[LintProblem]) -> None:
     for problem in found:
-        lines[problem.line - 1] = _BLANKS.sub("", lines[problem.line - 1])
+        lines[problem.line - 1] = lines[problem.line - 1].rstrip(" \t")
 
 
 def _last_line_end(lines: list[str], _found: list[LintProblem]) -> None:
@@ -142,21 +139,36 @@ def _last_line_end(lines: list[str], _found: list[LintProblem]) -> None:
 
 
 def _blank_lines(lines: list[str], found: list[LintProblem]) -> None:
-    for problem in sorted(found, key=lambda item: -item.line):
+    gone: set[int] = set()
+    for problem in found:
         if match := _EXCESS.match(problem.desc):
             excess = int(match[1]) - int(match[2])
-            del lines[problem.line - excess : problem.line]
+            gone.update(range(problem.line - excess, problem.line))
+    lines[:] = [line for number, line in enumerate(lines) if number not in gone]
 
 
 def _spacing(lines: list[str], found: list[LintProblem]) -> None:
-    for problem in sorted(found, key=lambda item: (item.line, -item.column)):
-        line, at = lines[problem.line - 1], problem.column - 1
-        if problem.desc.startswith("too few"):
-            lines[problem.line - 1] = f"{line[:at]} {line[at:]}"
-        else:
-            start, end = len(line[: at + 1].rstrip(" ")), at + len(line[at:]) - len(line[at:].lstrip(" "))
+    for number, problems in groupby(sorted(found, key=lambda item: (item.line, item.column)), lambda item: item.line):
+        if number <= len(lines):  # a U+2028 ends a line for YAML, and so for what yamllint counts here
+            lines[number - 1] = "".join(_spaced(lines[number - 1], problems))
+
+
+def _spaced(line: str, problems: Iterable[LintProblem]) -> Iterator[str]:
+    """Give a line in pieces, mended at each of the places from left to right."""
+    done = 0
+    for problem in problems:
+        start = end = min(problem.column - 1, len(line))
+        kept = " "
+        if not problem.desc.startswith("too few"):
+            start += line[start : start + 1] not in {"", " "}
+            while start > done and line[start - 1] == " ":
+                start -= 1
+            end = max(end, _RUN.match(line, end).end())  # type: ignore[union-attr]
             kept = "" if " before " in problem.desc else " "
-            lines[problem.line - 1] = line[:start] + kept + line[end:]
+        if start >= done:
+            yield line[done:start] + kept
+            done = max(start, end)
+    yield line[done:]
 
 
 _EDITS: Final[tuple[tuple[_Edit, frozenset[str | None]], ...]] = (

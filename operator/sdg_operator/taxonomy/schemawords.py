@@ -240,7 +240,7 @@ def _kind(value: object, written: str | None) -> str:
         str: "text",
         bytes: "binary data",
     }
-    return kinds.get(type(value), "something else than text")
+    return kinds.get(type(value), "a value of another kind")
 
 
 def _at(value: Any, path: Path) -> Any:

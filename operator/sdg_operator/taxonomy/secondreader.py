@@ -12,6 +12,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import astuple
+from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -20,6 +21,7 @@ import yaml
 from instructlab.schema.taxonomy import DEFAULT_YAMLLINT_CONFIG
 from yamllint import linter
 from yamllint.config import YamlLintConfig
+from yamllint.linter import LintProblem
 
 from sdg_operator.taxonomy.yamlwords import Fault
 
@@ -28,7 +30,7 @@ FORM_PER_FILE: Final = 50
 """A file with Windows' trailing spaces on every line says no more in its ten-thousandth message."""
 
 _FAST: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-MEANING: Final = frozenset({"key-duplicates", None})
+_MEANING: Final = frozenset({"key-duplicates", None})
 """Rules of yamllint that are not about form: the check finds these by itself, in every file."""
 
 
@@ -64,13 +66,23 @@ def findings(number: int, text: str, *, form: bool) -> Iterator[Finding]:
     if not form:
         return
     found = 0
-    for problem in linter.run(text, YamlLintConfig(DEFAULT_YAMLLINT_CONFIG)):
-        if problem.rule not in MEANING:
-            found += 1
-            if found <= FORM_PER_FILE:
-                yield Finding(number, "form", problem.message, "", problem.line, problem.column)
+    for problem in form_problems(text):
+        found += 1
+        if found <= FORM_PER_FILE:
+            yield Finding(number, "form", problem.message, "", problem.line, problem.column)
     if found > FORM_PER_FILE:
         yield Finding(number, "more", line=found - FORM_PER_FILE)
+
+
+def form_problems(text: str) -> Iterator[LintProblem]:
+    """Give what yamllint, with InstructLab's rules, has against the form of a text that is YAML."""
+    return (problem for problem in linter.run(text, _lint_config()) if problem.rule not in _MEANING)
+
+
+@cache
+def _lint_config() -> YamlLintConfig:
+    """The rules, read once: that takes longer than to lint a leaf."""
+    return YamlLintConfig(DEFAULT_YAMLLINT_CONFIG)
 
 
 def _difference(text: str) -> tuple[int, int] | None:

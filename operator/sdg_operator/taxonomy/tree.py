@@ -19,7 +19,7 @@ _NOT_OURS: Final = frozenset({"__MACOSX", ".git"})
 """Folders that programs put beside a person's files: macOS' copies of attributes, Git's own."""
 _TOPS: Final = 8
 _DRIVE: Final = re.compile(r"^[A-Za-z]:")
-_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _PART_BYTES: Final = 255
 
 

@@ -137,7 +137,7 @@ def load(text: str, limits: Limits) -> Document:
                 return Document(None, text, (), None)
             for key, value in _pairs(root):
                 if not isinstance(key, yaml.ScalarNode):
-                    raise YamlError("a key must be text", key.start_mark)
+                    raise YamlError("a key must be text; put it in quotes", key.start_mark)
                 if key.tag not in {_TEXT_TAG, _MERGE_TAG}:
                     raise YamlError(f"the key {shown(key.value)} is not text; put it in quotes", key.start_mark)
                 if value.tag in _NUMBER_TAGS and len(value.value) > _NUMBER_LENGTH:

@@ -18,7 +18,9 @@ ODD_BREAK: Final = re.compile("[\x85\u2028\u2029]")
 _HIDDEN: Final = dict.fromkeys("\n\t\x85\u2028\u2029\u00a0", " ")
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 _LINE_END: Final = re.compile("[\n\x85\u2028\u2029]")
-_ODD_BLANK: Final = re.compile("^[ \t-]*([\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000\ufeff])")
+_LIKE_BLANKS: Final = "([\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000\ufeff])"
+_ODD_BLANK: Final = re.compile(f"^[ \t-]*{_LIKE_BLANKS}")
+_ODD_BEHIND: Final = re.compile(rf"\s*+(?:- ++)?\w++:{_LIKE_BLANKS}")
 _CONFLICT: Final = re.compile(r"^<<<<<<< ", re.MULTILINE)
 _KEY_AND_TEXT: Final = re.compile(r"\s*+(?:- ++)*+[^\s:'\"][^:]*+:\s++(?=\S)")
 _COMMENT: Final = re.compile(r"[ \t]#")
@@ -140,7 +142,7 @@ class _Explainer:
             return self._here(f"{message}; remove the line, or make two files")
         if "<document start>" in problem and not self.fault.context:
             if self._line(self._above()).startswith("..."):
-                return self._here("nothing may follow the line that ends the document (...)")
+                return self._here("nothing may follow the line that ends the document (...); remove that line")
             return self._here("this line does not begin in the column where the first line does; the keys of a file do")
         if "directive" in self.fault.context:
             return self._opened("a line that begins with % is an instruction to YAML; indent it, or put it in quotes")
@@ -227,6 +229,9 @@ class _Explainer:
                 return self._here(f"`{tag}` means something of its own to YAML; put it in quotes")
             message = f"`{tag}` is a tag, and only plain text, lists and mappings are taken"
             return self._here(f"{message}; put a text that begins with ! in quotes, or remove the tag")
+        if "duplicate anchor" in self.fault.context:
+            message = f"this anchor (&) is here already, in line {self.fault.opened_line}; name it otherwise"
+            return self._here(f"{message}, or put a text that begins with & in quotes")
         for sign, words in _STARTS.items():
             if sign in fault.context or sign in fault.problem:
                 return self._opened(words)
@@ -296,6 +301,10 @@ def _glued(line: str) -> str:
     """Name the blank that is missing behind a colon or a hyphen, or the colon that is none."""
     if _WIDE_COLON in line:
         return f"{_WIDE_COLON} (U+FF1A) is no colon to YAML; write : and a blank"
+    if odd := _ODD_BEHIND.match(line):
+        return (
+            f"behind the colon is the character U+{ord(odd[1]):04X}, no blank to YAML; put a plain blank in its place"
+        )
     match = _GLUED.match(line)
     if match and match[3] and ": " not in line:
         return f"a blank is missing behind the colon of `{shown(match[2])}`"

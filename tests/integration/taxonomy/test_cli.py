@@ -1,7 +1,9 @@
 """``sdg taxonomy check`` as a person or a CI job runs it."""
 
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import yaml
 
 from sdg_operator.cli.main import main
 from tests.taxonomies.archives import GOOD
-from tests.taxonomies.making import packed, skill
+from tests.taxonomies.making import knowledge, packed, skill
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "taxonomy"
 
@@ -96,6 +98,43 @@ def test_what_lies_beside_the_taxonomys_folder_is_annotated_where_it_is(
     assert capsys.readouterr().out.startswith(f"::warning file={tmp_path}/other/x/qna.yml::lies outside")
 
 
+def test_nothing_that_is_written_in_a_leaf_is_obeyed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    odd = {
+        "repo": "https://git.example.org/\x1b[31m\n::error::a",
+        "patterns": ["\x9b2J\r::error::b"],
+        "commit": "\u202ex",
+    }
+    for name in ("a", "b\u202e"):
+        (tmp_path / "knowledge" / name).mkdir(parents=True)
+        (tmp_path / "knowledge" / name / "qna.yaml").write_text(knowledge(document=odd))
+    assert main(["taxonomy", "check", "--no-documents", str(tmp_path)]) == 0
+    output = capsys.readouterr().out
+    assert output.count("::error::a") == output.count("::error::b") == 2
+    lines = output.split("\n")
+    assert all(line.isprintable() and not line.startswith("::") for line in lines)
+    assert len(lines) == 6
+
+
+def test_names_of_folders_hold_nothing_that_a_terminal_obeys(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "knowledge" / "\x9b31m").mkdir(parents=True)
+    (tmp_path / "knowledge" / "\x9b31m" / "qna.yaml").write_text(knowledge())
+    assert main(["taxonomy", "check", "--no-documents", str(tmp_path)]) == 1
+    output = capsys.readouterr().out
+    assert "has control characters; rename it" in output
+    assert "\x9b" not in output
+
+
+def test_a_terminal_that_knows_few_letters_gets_the_rest_written_out(tmp_path: Path) -> None:
+    (tmp_path / "knowledge" / "\u00e9").mkdir(parents=True)
+    (tmp_path / "knowledge" / "\u00e9" / "qna.yaml").write_text(knowledge())
+    command = [sys.executable, "-m", "sdg_operator.cli.main", "taxonomy", "check", "--no-documents", str(tmp_path)]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    result = subprocess.run(command, env=environment, capture_output=True, check=True, text=True)
+    assert "knowledge->\\xe9 (5 seed examples)" in result.stdout
+
+
 class TestBaseRef:
     @pytest.fixture
     def work(self, folder: Path) -> Path:
@@ -130,6 +169,17 @@ class TestBaseRef:
         (work / "README.md").write_text("x")
         assert main(["taxonomy", "check", "--base-ref", "main", str(work)]) == 0
         assert "no leaf in" in capsys.readouterr().out
+
+    def test_a_new_file_that_is_no_leaf_is_warned_of(self, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (work / "foundational_skills" / "new").mkdir()
+        (work / "foundational_skills" / "new" / "qna.yaml").write_text(skill())
+        assert main(["taxonomy", "check", "--base-ref", "main", str(work)]) == 0
+        assert "WARNING: foundational_skills/new/qna.yaml foundational_skills are not read" in capsys.readouterr().out
+
+    def test_a_changed_leaf_that_is_empty_is_said(self, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (work / "compositional_skills" / "good" / "qna.yaml").write_text("# nothing\n")
+        assert main(["taxonomy", "check", "--base-ref", "main", str(work)]) == 1
+        assert "every qna.yaml that is new or changed against the base ref is empty" in capsys.readouterr().out
 
     @pytest.mark.parametrize("base", ["nowhere", "--help"])
     def test_a_ref_that_is_none_is_wrong_usage(self, work: Path, base: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -175,6 +225,24 @@ class TestFix:
         bad.write_bytes(b"\xef\xbb\xbf" + skill().replace("\n", "\r\n").encode())
         assert main(["taxonomy", "check", "--fix", str(folder)]) == 0
         assert bad.read_bytes() == skill().encode()
+
+    @pytest.mark.parametrize("end", ["\r\n", "\r"])
+    def test_lines_of_other_systems_are_shown_one_by_one(
+        self, bad: Path, folder: Path, end: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        bad.write_bytes(skill().replace("Do it.", "Do\u2028  it.").replace("\n", end).encode())
+        assert main(["taxonomy", "check", "--diff", str(folder)]) == 0
+        output = capsys.readouterr().out
+        assert f"-version: 3{end.strip(chr(10))}\n" in output
+        assert "+task_description: Do\u2028  it.\n" in output
+        assert "No newline" not in output
+
+    @pytest.mark.parametrize("how", ["--fix", "--diff"])
+    def test_a_folder_without_leaves_is_no_wrong_usage(
+        self, tmp_path: Path, how: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["taxonomy", "check", how, str(tmp_path)]) == 1
+        assert "(NoLeaves)" in capsys.readouterr().out
 
     def test_what_is_left_is_said(self, bad: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         text = skill().replace("Do it.", "|\n  Do it.  \n  And that.")

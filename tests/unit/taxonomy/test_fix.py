@@ -19,6 +19,14 @@ MENDED = {
         knowledge().replace("patterns:\n  - '*.md'", "patterns: [  a.md,b.md ,  c.md  ]"),
         knowledge().replace("patterns:\n  - '*.md'", "patterns: [ a.md, b.md, c.md ]"),
     ),
+    "many of them in a line": (
+        knowledge().replace("patterns:\n  - '*.md'", "patterns  :   [  " + "a.md  ,b.md," * 20 + "c.md   ]"),
+        knowledge().replace("patterns:\n  - '*.md'", "patterns: [ " + "a.md, b.md, " * 20 + "c.md ]"),
+    ),
+    "a line of blanks between two texts": (
+        GOOD.replace("Do it.", "'Do" + " " * 100_000 + "it.'  "),
+        GOOD.replace("Do it.", "'Do" + " " * 100_000 + "it.'"),
+    ),
     "keys with one blank below document": (
         EVEN.replace("\n  repo", "\n repo").replace("\n  patterns", "\n patterns").replace("    - p", "   - p"),
         EVEN,
@@ -48,6 +56,8 @@ LEFT = {
     "blanks that belong to a block": GOOD.replace("Do it.", "|\n  a  \n  b"),
     "blank lines that belong to a block": GOOD.replace("Do it.", "|+\n  a\n\n\n\n\n"),
     "a tab that libyaml reads otherwise": GOOD.replace("Answer 1", "Answer\t1"),
+    "a line that editors do not count, and the last one untidy": GOOD.replace("Do it.", "Do\u2028  it.") + "x  :  y\n",
+    "lines that editors do not count, and an untidy one above": GOOD.replace("Do it.", "\u2028\u2028  a\nyy:   z"),
     "no YAML": "a: b: c \n",
     "a control character": "a: \x07 \n",
 }
