@@ -21,7 +21,7 @@ from sdg_operator.taxonomy.errors import CheckError
 from sdg_operator.taxonomy.files import Entry, listed, open_reader
 from sdg_operator.taxonomy.gitrun import GitFailed, GitProgram, memory_share
 from sdg_operator.taxonomy.giturl import GitUrl
-from sdg_operator.taxonomy.gitwords import cannot_give, explained, log
+from sdg_operator.taxonomy.gitwords import cannot_give, explained, log, packed_bytes
 from sdg_operator.taxonomy.handshake import Remote, locate
 from sdg_operator.taxonomy.request import GitCredential, Limits
 from sdg_operator.taxonomy.sshcommand import ssh_command
@@ -201,12 +201,15 @@ class Repository:
     def _network(
         self, *arguments: str, git: GitProgram | None = None, seconds: float | None = None, most: int | None = None
     ) -> str:
-        return (git or self._git).run(
+        git = git or self._git
+        # A server answers each of several requests with a pack: what one leaves of the limit is the next one's.
+        left = self._access.limits.repository_bytes - packed_bytes(git)
+        return git.run(
             *arguments,
             seconds=seconds or self._access.seconds(),
             settings=self._settings,
             environment={**self._environment, "GIT_ALLOW_PROTOCOL": self.url.scheme},
-            file_bytes=min(most or sys.maxsize, self._access.limits.repository_bytes),
+            file_bytes=max(min(most or sys.maxsize, left), 0),
         )
 
     def _fetch(

@@ -234,6 +234,16 @@ class TestContents:
         gathered = fetched(client.access(), document(repo=server.url("birds.git"), commit=commit))
         assert contents(gathered) == files
 
+    def test_what_is_fetched_in_several_requests_has_one_limit(
+        self, server: HttpsGitServer, birds: BareRepository, client: Client
+    ) -> None:
+        source = random.Random(1)
+        files: dict[str, File] = {f"{number}.md": source.randbytes(400).hex() for number in range(1500)}
+        leaf = document(repo=server.url("birds.git"), commit=birds.commit(files))
+        said = refused(fetched(client.access(repository_bytes=700 << 10), leaf))
+        assert said.startswith("TooLarge ")
+        assert "has more than 716800 bytes (packed)" in said
+
     def test_a_taxonomy_is_fetched_with_its_contents(
         self, server: HttpsGitServer, birds: BareRepository, client: Client
     ) -> None:
