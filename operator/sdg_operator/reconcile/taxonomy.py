@@ -87,12 +87,17 @@ def _rest_of_the_second(seen: TaxonomySeen, now: datetime) -> float:
     """Seconds until a check would be known to be younger than the run that waits for it.
 
     The API server's times are whole seconds: of a check made in the same one nobody could tell, and a second check
-    would follow.
+    would follow. Only the first of several runs is waited for: they may come without end.
     """
-    if not seen.spec.source.git or seen.wanted_after is None:
+    if not seen.spec.source.git or seen.wanted_since is None:
         return 0.0
-    since = (now - seen.wanted_after).total_seconds()
+    since = (now - seen.wanted_since).total_seconds()
     return 1.0 - since if 0 <= since < 1 else 0.0
+
+
+def answers(seen: TaxonomySeen, plan: TaxonomyPlan, now: datetime) -> bool:
+    """Whether a pass leaves nothing to be done for the runs that wait for a look at the source."""
+    return not (seen.status.check.open or plan.status.check.open or _rest_of_the_second(seen, now))
 
 
 def _rested(seen: TaxonomySeen, now: datetime) -> bool:
