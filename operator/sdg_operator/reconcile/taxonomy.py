@@ -60,7 +60,7 @@ def _interval(seen: TaxonomySeen) -> float:
 def _until_next_look(seen: TaxonomySeen, now: datetime) -> float | None:
     """Seconds until a bucket is looked into again or a check is repeated, whichever comes first."""
     look = _interval(seen) if seen.spec.source.bucket else None
-    repeat = clock.seconds_until(seen.status.check.not_before, now) or None
+    repeat = _until_repeated(seen, now) or None
     return min((seconds for seconds in (look, repeat) if seconds is not None), default=None)
 
 
@@ -80,7 +80,13 @@ def _due(seen: TaxonomySeen, now: datetime) -> bool:
         requested = clock.from_text(status.check_requested_at)
         if requested is None or requested <= seen.wanted_after:
             return True
-    return check.not_before is not None and clock.seconds_until(check.not_before, now) == 0
+    return check.not_before is not None and _until_repeated(seen, now) == 0
+
+
+def _until_repeated(seen: TaxonomySeen, now: datetime) -> float:
+    """Seconds until the latest check is repeated; a longer pause than any is of a clock that was set back since."""
+    left = clock.seconds_until(seen.status.check.not_before, now)
+    return left if left <= max(_interval(seen), _LONGEST_PAUSE) else 0.0
 
 
 def _rest_of_the_second(seen: TaxonomySeen, now: datetime) -> float:

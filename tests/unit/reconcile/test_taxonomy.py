@@ -205,6 +205,12 @@ def test_what_may_heal_by_itself_is_looked_at_again(reason: str) -> None:
     assert decide(seen(status=status), NOW + timedelta(hours=1)).status.check.open
 
 
+@pytest.mark.parametrize(("back", "due"), [(timedelta(minutes=1), False), (timedelta(hours=25), True)])
+def test_a_clock_that_is_set_back_puts_no_repetition_off_for_long(back: timedelta, due: bool) -> None:
+    status = checked(BAD.model_copy(update={"external": True}))
+    assert decide(seen(status=status), NOW - back).status.check.open is due
+
+
 def test_what_is_to_be_mended_in_a_document_repository_is_looked_at_again() -> None:
     """The object in the bucket stays as it is, so nothing else would call for the check."""
     status = checked(BAD.model_copy(update={"external": True}))
