@@ -19,6 +19,7 @@ _EXPLANATIONS: Final = (
     ("Connection timed out", "the server does not answer", True),
     ("does not appear to be a git repository", "there is no such repository", False),
     ("epository not found", "there is no such repository, or the credentials may not read it", False),
+    ("dumb http transport", "the server does not speak Git's smart protocol all the time", False),
     ("Operation too slow", "the server sends next to nothing for a minute", True),
     ("error: 404", "there is no such repository", False),
 )
