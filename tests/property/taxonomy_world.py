@@ -14,7 +14,7 @@ from sdg_operator.reconcile.plan import CreateJob, ReleaseJob
 from sdg_operator.reconcile.reasons import Reason
 from sdg_operator.reconcile.run_accept import pinned
 from sdg_operator.reconcile.snapshot import Look, Problem, TaxonomyFound, TaxonomySeen
-from sdg_operator.reconcile.taxonomy import TaxonomyPlan, decide
+from sdg_operator.reconcile.taxonomy import TaxonomyPlan, answers, decide
 from sdg_operator.taxonomy.report import Counts, ShortReport
 
 OWNER = Owner("Taxonomy", "team", "birds", "0a1b2c3d-0000-4000-8000-000000000001")
@@ -102,6 +102,7 @@ class TaxonomyWorld:
     runs: list[datetime] = field(default_factory=list)
     """When the runs that wait were created."""
     wanted: datetime | None = None
+    wanted_since: datetime | None = None
     held: list[tuple[int, TaxonomySeen, TaxonomyPlan]] = field(default_factory=list)
     """Plans of operators that were stopped in mid-pass and may wake up at any time."""
     broken: list[str] = field(default_factory=list)
@@ -130,6 +131,7 @@ class TaxonomyWorld:
             SETTINGS,
             check_request=self.request,
             wanted_after=self.wanted,
+            wanted_since=self.wanted_since,
         )
         check = self.status.check
         if check.open:
@@ -167,6 +169,7 @@ class TaxonomyWorld:
             answer = self.usable(created)
             if isinstance(answer, Problem) and answer.reason is Reason.TAXONOMY_CHECKING:
                 self.wanted = max(created, self.wanted or created)
+                self.wanted_since = min(created, self.wanted_since or created)
 
     def usable(self, created: datetime) -> str | Problem:
         """Digest of the snapshot that a run created then would use now."""
@@ -217,8 +220,8 @@ class TaxonomyWorld:
             raise Crash
         if version == self.version:
             self.write(plan.status)
-            if not plan.status.check.open and not seen.status.check.open:
-                self.wanted = None
+            if answers(seen, plan, self.now):
+                self.wanted = self.wanted_since = None
 
     def create(self, name: str, *, late: bool) -> None:
         if name in self.jobs:

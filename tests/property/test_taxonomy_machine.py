@@ -137,7 +137,7 @@ class Taxonomies(RuleBasedStateMachine):
         if not hasattr(self, "world"):
             return
         self.world.held.clear()
-        self.world.wanted = None  # it is only in memory
+        self.world.wanted = self.world.wanted_since = None  # they are only in memory
         self.comes_to_rest()
         self.the_source_changes(good=True)
         self.a_run_is_created()

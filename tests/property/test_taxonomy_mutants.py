@@ -58,7 +58,7 @@ MUTANTS = [
     Mutant(
         "a check that said nothing is not repeated",
         "taxonomy.py",
-        "    return check.not_before is not None and clock.seconds_until(check.not_before, now) == 0",
+        "    return check.not_before is not None and _until_repeated(seen, now) == 0",
         "    return False",
     ),
     Mutant(

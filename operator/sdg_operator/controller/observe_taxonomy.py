@@ -45,8 +45,9 @@ class TaxonomyObserver:
         self._stores = stores
         self._settings = settings
 
-    async def look(self, body: Mapping[str, Any], wanted_after: datetime | None) -> TaxonomySeen:
-        """Return what a decision about this object may rest on."""
+    async def look(self, body: Mapping[str, Any], wanted: tuple[datetime, datetime] | None) -> TaxonomySeen:
+        """Return what a decision about this object may rest on; `wanted`: first and latest run that wait for it."""
+        wanted_since, wanted_after = wanted or (None, None)
         meta = body["metadata"]
         owner = Owner("Taxonomy", meta["namespace"], meta["name"], meta["uid"])
         spec = TaxonomySpec.model_validate(body.get("spec") or {})
@@ -60,6 +61,7 @@ class TaxonomyObserver:
             "deleting": bool(meta.get("deletionTimestamp")),
             "check_request": (meta.get("annotations") or {}).get(CHECK_REQUESTED_ANNOTATION, "")[:255] or None,
             "wanted_after": wanted_after,
+            "wanted_since": wanted_since,
         }
         if basics["deleting"]:
             return TaxonomySeen(**basics)

@@ -15,7 +15,7 @@ from sdg_operator.controller.reconciler import Unreadable
 from sdg_operator.controller.report import Reporter, unreadable
 from sdg_operator.reconcile.names import Key
 from sdg_operator.reconcile.plan import Again
-from sdg_operator.reconcile.taxonomy import decide
+from sdg_operator.reconcile.taxonomy import answers, decide
 
 
 class WantedChecks:
@@ -23,15 +23,16 @@ class WantedChecks:
 
     def __init__(self, mark: Callable[[Key], None]) -> None:
         self._mark = mark
-        self._wanted: dict[Key, datetime] = {}
+        self._wanted: dict[Key, tuple[datetime, datetime]] = {}
 
     def want(self, taxonomy: Key, created: datetime) -> None:
         """A run created then waits for a look at this Taxonomy's source."""
-        known = self._wanted.get(taxonomy)
-        self._wanted[taxonomy] = max(created, known) if known else created
+        first, latest = self._wanted.get(taxonomy, (created, created))
+        self._wanted[taxonomy] = min(first, created), max(latest, created)
         self._mark(taxonomy)
 
-    def after(self, taxonomy: Key) -> datetime | None:
+    def of(self, taxonomy: Key) -> tuple[datetime, datetime] | None:
+        """Give when the first and the latest of the runs that wait were created."""
         return self._wanted.get(taxonomy)
 
     def met(self, taxonomy: Key) -> None:
@@ -68,12 +69,13 @@ class TaxonomyReconciler:
             self._wanted.met(key)
             return None
         try:
-            seen = await self._observer.look(body, self._wanted.after(key))
+            seen = await self._observer.look(body, self._wanted.of(key))
         except ValidationError as error:
             event = unreadable(error)
             await self._publish(body, event)
             raise Unreadable(event.message) from error
-        plan = decide(seen, self._now())
+        now = self._now()
+        plan = decide(seen, now)
         try:
             await self._executor.execute(seen.owner, None, plan.actions)
         except Stopped as stopped:
@@ -82,6 +84,6 @@ class TaxonomyReconciler:
             return Again(0)
         for event in plan.events:
             await self._publish(body, event)
-        if not plan.status.check.open and not seen.status.check.open:
+        if answers(seen, plan, now):
             self._wanted.met(key)
         return None if plan.again_seconds is None else Again(plan.again_seconds)

@@ -154,7 +154,9 @@ class TaxonomySeen:
     check_request: str | None = None
     """Value of the annotation that asks for a check."""
     wanted_after: datetime | None = None
-    """A run that was created then waits for a later check (API server's clock)."""
+    """A run that was created then waits for a later check (API server's clock); the latest one."""
+    wanted_since: datetime | None = None
+    """When the first of the runs that wait was created."""
     secrets: Look[frozenset[str]] = Look()
     """Secrets that the check needs and that are there."""
     source_revision: Look[str] = Look()

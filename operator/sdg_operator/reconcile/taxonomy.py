@@ -60,7 +60,7 @@ def _interval(seen: TaxonomySeen) -> float:
 def _until_next_look(seen: TaxonomySeen, now: datetime) -> float | None:
     """Seconds until a bucket is looked into again or a check is repeated, whichever comes first."""
     look = _interval(seen) if seen.spec.source.bucket else None
-    repeat = clock.seconds_until(seen.status.check.not_before, now) or None
+    repeat = _until_repeated(seen, now) or None
     return min((seconds for seconds in (look, repeat) if seconds is not None), default=None)
 
 
@@ -80,19 +80,30 @@ def _due(seen: TaxonomySeen, now: datetime) -> bool:
         requested = clock.from_text(status.check_requested_at)
         if requested is None or requested <= seen.wanted_after:
             return True
-    return check.not_before is not None and clock.seconds_until(check.not_before, now) == 0
+    return check.not_before is not None and _until_repeated(seen, now) == 0
+
+
+def _until_repeated(seen: TaxonomySeen, now: datetime) -> float:
+    """Seconds until the latest check is repeated; a longer pause than any is of a clock that was set back since."""
+    left = clock.seconds_until(seen.status.check.not_before, now)
+    return left if left <= max(_interval(seen), _LONGEST_PAUSE) else 0.0
 
 
 def _rest_of_the_second(seen: TaxonomySeen, now: datetime) -> float:
     """Seconds until a check would be known to be younger than the run that waits for it.
 
     The API server's times are whole seconds: of a check made in the same one nobody could tell, and a second check
-    would follow.
+    would follow. Only the first of several runs is waited for: they may come without end.
     """
-    if not seen.spec.source.git or seen.wanted_after is None:
+    if not seen.spec.source.git or seen.wanted_since is None:
         return 0.0
-    since = (now - seen.wanted_after).total_seconds()
+    since = (now - seen.wanted_since).total_seconds()
     return 1.0 - since if 0 <= since < 1 else 0.0
+
+
+def answers(seen: TaxonomySeen, plan: TaxonomyPlan, now: datetime) -> bool:
+    """Whether a pass leaves nothing to be done for the runs that wait for a look at the source."""
+    return not (seen.status.check.open or plan.status.check.open or _rest_of_the_second(seen, now))
 
 
 def _rested(seen: TaxonomySeen, now: datetime) -> bool:

@@ -23,8 +23,6 @@ from sdg_operator.taxonomy.patterns import matches, refusal
 from sdg_operator.taxonomy.report import Reason
 from sdg_operator.taxonomy.repository import Tip
 
-_AT_ONCE: Final = 1_000
-"""Paths that are compared with a pattern between two looks at the clock."""
 _EXPLAINED: Final = 20
 """Patterns of a leaf without a match that are spoken of one by one."""
 _PDF: Final = (
@@ -91,13 +89,12 @@ class Chooser:
         return Choice(documents, (*misses, *_of_their_kind(documents)))
 
     def _matching(self, pattern: str, entries: Sequence[Entry]) -> list[Entry]:
-        found: list[Entry] = []
-        for number, entry in enumerate(entries):
-            if number % _AT_ONCE == 0:
-                self._deadline.left()
-            if matches(pattern, entry.path):
-                found.append(entry)
-        return found
+        return [entry for entry in entries if self._matches(pattern, entry.path)]
+
+    def _matches(self, pattern: str, path: str) -> bool:
+        """Compare in time: a hostile pattern takes milliseconds for each of fifty thousand paths."""
+        self._deadline.left()
+        return matches(pattern, path)
 
     def _why_nothing(self, pattern: str, found: Sequence[Entry]) -> str:
         subject = f"the pattern {quoted(pattern)}"
@@ -105,12 +102,11 @@ class Chooser:
             return f"{subject} {of_another_kind(found, self._entries)}"
         if why := by_form(pattern, lambda glob: bool(self._matching(glob, self._entries))):
             return f"{subject} matches nothing: {why}"
-        if why := by_place(pattern, self._entries):
+        if why := by_place(pattern, self._entries, self._matches):
             return f"{subject} {why}"
         if why := self._by_time(pattern):
             return f"{subject} matches nothing {why}"
-        self._deadline.left()
-        likeness = by_likeness(pattern, _documents(self._entries))
+        likeness = by_likeness(pattern, _documents(self._entries), self._matches)
         return f"{subject} matches nothing in the repository at this commit; {likeness}"
 
     def _by_time(self, pattern: str) -> str | None:

@@ -113,11 +113,12 @@ class _Gathering:
     def _take_leaf(self, leaf: Leaf, source: DocumentSource, repository: Repository, chosen: tuple[Entry, ...]) -> None:
         target = self._access.work / "documents" / leaf.id
         target.mkdir(parents=True, exist_ok=True)
-        names = _names([entry.path for entry in chosen])
+        names = names_in_snapshot([entry.path for entry in chosen])
         files: list[DocumentFile] = []
         without: dict[str, DocumentFile] = {}
         with repository.reader() as read:
             for entry, name in zip(chosen, names, strict=True):
+                self._access.deadline.left()
                 file = self._write(entry, target / name, read)
                 if why := unreadable(file):
                     failure = CheckError("InvalidTaxonomy", f"{shown(entry.path)} {why}")
@@ -175,16 +176,17 @@ def _nothing_to_read(without: dict[str, DocumentFile]) -> str:
     return f"{names} {what}; samples are made of text: write some, or let the patterns match other documents"
 
 
-def _names(paths: list[str]) -> list[str]:
-    """Names in the snapshot: the path with ``__`` for ``/``, plain characters only, each different."""
+def names_in_snapshot(paths: list[str]) -> list[str]:
+    """Give each its name in the snapshot: the path with ``__`` for ``/``, plain characters only, each different."""
     taken: set[str] = set()
+    numbers: dict[str, int] = {}  # the last one given, so that thousands of like paths are not counted up each
     names = []
     for path in paths:
         pure = PurePosixPath(path)
         stem = _UNSAFE.sub("_", str(pure.with_suffix("")).replace("/", "__")).lstrip(".-") or "document"
-        name, number = f"{stem[-150:]}{pure.suffix.lower()}", 1
+        name = first = f"{stem[-150:]}{pure.suffix.lower()}"
         while name.casefold() in taken:
-            number += 1
+            number = numbers[first.casefold()] = numbers.get(first.casefold(), 1) + 1
             name = f"{stem[-150:]}-{number}{pure.suffix.lower()}"
         taken.add(name.casefold())
         names.append(name)

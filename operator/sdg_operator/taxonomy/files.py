@@ -10,6 +10,10 @@ from sdg_operator.taxonomy.errors import CheckError
 from sdg_operator.taxonomy.gitrun import GitProgram
 
 _CHUNK: Final = 1 << 16
+_PATH_BYTES: Final = 4096
+"""Longest path that a Linux system can check out; a tree may name longer ones."""
+_PATHS_BYTES: Final = 16 << 20
+"""Of all paths together: they are held in memory, and a few objects can stand for gigabytes of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +42,19 @@ class Entry:
 def listed(git: GitProgram, tree: str, seconds: float, most: int, *, sizes: bool = True) -> Iterator[Entry]:
     """Give every file, link and submodule below a tree; without `sizes`, the contents need not be there.
 
-    Raises `CheckError` with reason TooLarge beyond `most` files and folders, and what `GitProgram.running` raises.
+    Raises `CheckError` with reason TooLarge beyond `most` files and folders or for endless paths, and what
+    `GitProgram.running` raises.
     """
     # Folders are counted too (-t): a few objects can stand for billions of empty ones.
     with git.running(
         "ls-tree", "-r", "-t", *(["-l"] if sizes else []), "-z", "--full-tree", tree, seconds=seconds
     ) as process:
-        for number, line in enumerate(_records(process)):
+        for number, line in enumerate(_records(process, git.name)):
             if number >= most:
                 raise CheckError("TooLarge", f"{git.name} has more than {most} files and folders")
             head, _, name = line.partition(b"\t")
+            if len(name) > _PATH_BYTES:
+                raise CheckError("TooLarge", f"{git.name} has a path of more than {_PATH_BYTES} bytes")
             mode, kind, sha, *size = head.split()
             if kind == b"tree":
                 continue
@@ -85,10 +92,13 @@ def open_reader(git: GitProgram, seconds: float) -> Iterator[Callable[[str, Call
         yield read
 
 
-def _records(process: "subprocess.Popen[bytes]") -> Iterator[bytes]:
+def _records(process: "subprocess.Popen[bytes]", name: str) -> Iterator[bytes]:
     """Split the output at NUL bytes as it comes."""
     assert process.stdout is not None, "it is a pipe"
-    rest = b""
+    rest, total = b"", 0
     while piece := process.stdout.read(_CHUNK):
+        total += len(piece)
+        if total > _PATHS_BYTES:
+            raise CheckError("TooLarge", f"{name} has paths of more than {_PATHS_BYTES} bytes together")
         *whole, rest = (rest + piece).split(b"\0")
         yield from whole

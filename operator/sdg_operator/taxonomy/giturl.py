@@ -15,6 +15,7 @@ _HOST: Final = re.compile(r"^(?!-)[A-Za-z0-9._-]{1,253}$|^[0-9A-Fa-f:.]+$")
 _USER: Final = re.compile(r"^(?!-)[A-Za-z0-9._-]{1,64}$")
 _SCP: Final = re.compile(r"^(?P<user>[A-Za-z0-9._-]+)@(?P<host>[A-Za-z0-9._-]+):(?!/)(?P<path>.+)$")
 _WITHOUT_SCHEME: Final = re.compile(r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+(:[0-9]+)?/[A-Za-z0-9._~/-]+$")
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _LENGTH: Final = 1024
 
 
@@ -97,8 +98,9 @@ def _is_host(name: str) -> bool:
 
 def without_credentials(text: str) -> str:
     """Give a URL, accepted or not, as it may be shown."""
-    scheme, separator, rest = text.rpartition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+    scheme = _SCHEME.match(text)
+    begin = scheme[0] if scheme else ""
+    return begin + text[len(begin) :].rpartition("@")[2]
 
 
 def credential_for(url: GitUrl, credentials: Iterable[GitCredential]) -> GitCredential | None:

@@ -7,6 +7,8 @@ from sdg_operator.taxonomy.errors import CheckError
 from sdg_operator.taxonomy.gitrun import GitFailed, GitProgram
 
 _LOGGED: Final = 4000
+_BLOCK: Final = 512
+"""A limit on a file is kept in blocks of so many bytes."""
 _EXPLANATIONS: Final = (
     ("mismatched algorithms", "its objects are named by SHA-256, which is understood over https only", False),
     ("ut of memory", "the repository needs more memory than a check may use", False),
@@ -17,6 +19,7 @@ _EXPLANATIONS: Final = (
     ("Connection timed out", "the server does not answer", True),
     ("does not appear to be a git repository", "there is no such repository", False),
     ("epository not found", "there is no such repository, or the credentials may not read it", False),
+    ("dumb http transport", "the server does not speak Git's smart protocol all the time", False),
     ("Operation too slow", "the server sends next to nothing for a minute", True),
     ("error: 404", "there is no such repository", False),
 )
@@ -29,9 +32,14 @@ def explained(error: GitFailed, git: GitProgram, limit: int) -> CheckError:
         if marker in error.text:
             return CheckError("CloneFailed", f"{git.name}: {message}", retriable=retriable)
     # A pack at its limit is ended by the kernel, without a word of Git's.
-    if any(file.stat().st_size >= limit for file in git.folder.glob("objects/pack/*")):
+    if packed_bytes(git) > limit - _BLOCK:
         return CheckError("TooLarge", f"{git.name} has more than {limit} bytes (packed)")
     return CheckError("CloneFailed", f"{git.name} cannot be fetched; the log has Git's words", retriable=True)
+
+
+def packed_bytes(git: GitProgram) -> int:
+    """Give the size of all packs of a repository, unfinished ones included."""
+    return sum(file.stat().st_size for file in git.folder.glob("objects/pack/*"))
 
 
 def log(error: GitFailed) -> None:

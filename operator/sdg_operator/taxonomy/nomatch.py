@@ -1,7 +1,7 @@
 """Says why a pattern matches no document, in words: what was meant, and what to write. Pure.
 
-Patterns and names are a stranger's. What is found is asked of `matches` alone, in one pass over the files each, and no
-file is named at more than a bounded length.
+Patterns and names are a stranger's. What is found is asked of a `Matcher` alone, in one pass over the files each, and
+no file is named at more than a bounded length.
 """
 
 import re
@@ -11,10 +11,12 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from sdg_operator.taxonomy.files import Entry
-from sdg_operator.taxonomy.patterns import matches
 
 KINDS: Final = frozenset({".md", ".pdf"})
 """What InstructLab takes of what a pattern matches."""
+
+Matcher = Callable[[str, str], bool]
+"""Tells whether a pattern matches a path."""
 
 _SHOWN: Final = 200
 _LISTED: Final = 4
@@ -119,7 +121,7 @@ def _write(globs: Sequence[str]) -> str:
     return f"write {names}" if len(globs) == 1 else f"write one pattern for each: {names}"
 
 
-def by_place(pattern: str, entries: Sequence[Entry]) -> str | None:
+def by_place(pattern: str, entries: Sequence[Entry], matches: Matcher) -> str | None:
     """Say it where the pattern leads to what is no file: a submodule, a link, a folder."""
     folder = pattern.removeprefix("./").rstrip("/")
     for entry in entries:
@@ -135,7 +137,7 @@ def by_place(pattern: str, entries: Sequence[Entry]) -> str | None:
     return None
 
 
-def by_likeness(pattern: str, documents: Sequence[str]) -> str:
+def by_likeness(pattern: str, documents: Sequence[str], matches: Matcher) -> str:
     """Name what is like it: in other capitals, in another folder, with its suffix; else what there is."""
     folded = pattern.casefold()
     last = pattern.rpartition("/")[2]

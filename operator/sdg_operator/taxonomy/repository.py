@@ -21,7 +21,7 @@ from sdg_operator.taxonomy.errors import CheckError
 from sdg_operator.taxonomy.files import Entry, listed, open_reader
 from sdg_operator.taxonomy.gitrun import GitFailed, GitProgram, memory_share
 from sdg_operator.taxonomy.giturl import GitUrl
-from sdg_operator.taxonomy.gitwords import cannot_give, explained, log
+from sdg_operator.taxonomy.gitwords import cannot_give, explained, log, packed_bytes
 from sdg_operator.taxonomy.handshake import Remote, locate
 from sdg_operator.taxonomy.request import GitCredential, Limits
 from sdg_operator.taxonomy.sshcommand import ssh_command
@@ -29,7 +29,9 @@ from sdg_operator.taxonomy.sshcommand import ssh_command
 _SHOWN: Final = 10
 _AT_ONCE: Final = 1000
 """Files that are asked for in one command line."""
-_EVERYTHING: Final = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+_EVERYTHING: Final = ("--depth=2147483647", "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+"""With a depth, here one that Git takes for endless, it never talks to a server without the smart protocol: of such a
+one it takes file by file, and no limit would hold for them together."""
 _LOOK_SECONDS: Final = 60
 _LOOK_BYTES: Final = 64 << 20
 """Most that is fetched of the default branch where only its list of files is wanted."""
@@ -105,7 +107,7 @@ class Repository:
         names = sorted({file.sha for file in files}) if self._lacks_contents else []
         try:
             for start in range(0, len(names), _AT_ONCE):
-                self._fetch(*names[start : start + _AT_ONCE])
+                self._fetch("--depth=1", *names[start : start + _AT_ONCE])  # see _EVERYTHING
         except GitFailed as error:
             raise self._explained(error) from error
 
@@ -201,12 +203,15 @@ class Repository:
     def _network(
         self, *arguments: str, git: GitProgram | None = None, seconds: float | None = None, most: int | None = None
     ) -> str:
-        return (git or self._git).run(
+        git = git or self._git
+        # A server answers each of several requests with a pack: what one leaves of the limit is the next one's.
+        left = self._access.limits.repository_bytes - packed_bytes(git)
+        return git.run(
             *arguments,
             seconds=seconds or self._access.seconds(),
             settings=self._settings,
             environment={**self._environment, "GIT_ALLOW_PROTOCOL": self.url.scheme},
-            file_bytes=min(most or sys.maxsize, self._access.limits.repository_bytes),
+            file_bytes=max(min(most or sys.maxsize, left), 0),
         )
 
     def _fetch(
@@ -232,8 +237,13 @@ class Repository:
         try:
             self._fetch(*_EVERYTHING, *head)
         except GitFailed as error:
-            raise self._explained(error) from error
+            if not self._is_empty(error):
+                raise self._explained(error) from error
         return self._resolved(wanted)
+
+    def _is_empty(self, error: GitFailed) -> bool:
+        """Tell whether there was nothing to fetch: with a depth, Git fails of that without a word."""
+        return not error.text.strip() and not self._advertised(f"{HEADS}*", f"{TAGS}*").refs
 
     def _whole_name(self, abbreviated: str) -> str:
         """Find the commit that begins so among all that branches and tags lead to, without their files."""
@@ -241,7 +251,8 @@ class Repository:
             try:
                 self._fetch("--filter=tree:0", *_EVERYTHING, git=git)
             except GitFailed as error:
-                raise explained(error, git, self._access.limits.repository_bytes) from error
+                if not self._is_empty(error):
+                    raise explained(error, git, self._access.limits.repository_bytes) from error
             return self._resolved(abbreviated, git)
 
     def _resolved(self, wanted: str, git: GitProgram | None = None) -> str:

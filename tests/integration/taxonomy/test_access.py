@@ -75,6 +75,36 @@ class TestManners:
         said = refused(fetched(client.access(), document(repo=server.url("birds.git"))))
         assert "answers, but is not a Git repository (or a server without Git's smart protocol)" in said
 
+    @pytest.mark.parametrize("commit", ["main", "abbreviated", "whole"])
+    def test_a_server_that_is_smart_at_first_alone(
+        self, server: HttpsGitServer, birds: BareRepository, client: Client, commit: str
+    ) -> None:
+        """Git would take file by file of it, and no limit holds for them together."""
+        sha = birds.commit({"a.md": TEXT, "big.bin": random.Random(1).randbytes(1 << 20)})
+        birds.git("update-server-info")
+        head = b"001e# service=git-upload-pack\n0000000eversion 2\n0011fetch=filter\n0000"
+        answers = server.behaviour.answers
+        answers["/birds.git/info/refs"] = (200, "application/x-git-upload-pack-advertisement", head)
+        for file in birds.folder.rglob("*"):
+            if file.is_file():
+                path = f"/birds.git/{file.relative_to(birds.folder)}"
+                answers.setdefault(path, (200, "application/octet-stream", file.read_bytes()))
+        asked = server.behaviour.seen
+        real = answers.pop("/birds.git/info/refs")
+
+        class Changing(dict[str, Any]):
+            def items(self) -> Any:
+                first = len(asked) < 2
+                refs = real if first else (200, "text/plain", f"{sha}\trefs/heads/main\n".encode())
+                return [("/birds.git/info/refs", refs), *super().items()]
+
+        server.behaviour.answers = Changing(answers)
+        wanted = {"main": "main", "abbreviated": sha[:7], "whole": sha}[commit]
+        said = refused(
+            fetched(client.access(repository_bytes=1 << 19), document(repo=server.url("birds.git"), commit=wanted))
+        )
+        assert "the server does not speak Git's smart protocol all the time" in said
+
     def test_a_pack_that_breaks_off_may_come_whole_the_next_time(
         self, server: HttpsGitServer, birds: BareRepository, client: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -233,6 +263,16 @@ class TestContents:
         commit = birds.commit(files)
         gathered = fetched(client.access(), document(repo=server.url("birds.git"), commit=commit))
         assert contents(gathered) == files
+
+    def test_what_is_fetched_in_several_requests_has_one_limit(
+        self, server: HttpsGitServer, birds: BareRepository, client: Client
+    ) -> None:
+        source = random.Random(1)
+        files: dict[str, File] = {f"{number}.md": source.randbytes(400).hex() for number in range(1500)}
+        leaf = document(repo=server.url("birds.git"), commit=birds.commit(files))
+        said = refused(fetched(client.access(repository_bytes=700 << 10), leaf))
+        assert said.startswith("TooLarge ")
+        assert "has more than 716800 bytes (packed)" in said
 
     def test_a_taxonomy_is_fetched_with_its_contents(
         self, server: HttpsGitServer, birds: BareRepository, client: Client

@@ -779,6 +779,27 @@ class TestLimits:
         assert refused(gathered).startswith("TooLarge ")
         assert f"{server.url('birds.git')} has more than 50000 files and folders" in refused(gathered)
 
+    @pytest.mark.parametrize(
+        ("name", "files", "want"),
+        [
+            ("d" * 5000, 1, "has a path of more than 4096 bytes"),
+            ("/".join(["d" * 250] * 15), 5000, "has paths of more than 16777216 bytes together"),
+        ],
+        ids=["one", "all together"],
+    )
+    def test_endless_paths_are_not_held_in_memory(
+        self, server: HttpsGitServer, birds: BareRepository, client: Client, name: str, files: int, want: str
+    ) -> None:
+        """A few objects, packed to nothing, stand for as much of them as somebody likes."""
+        blob = birds.git("hash-object", "-w", "--stdin", stdin=b"x")
+        tree = birds.git("mktree", stdin="".join(f"100644 blob {blob}\t{n}.md\n" for n in range(files)).encode())
+        for folder in name.split("/"):
+            tree = birds.git("mktree", stdin=f"040000 tree {tree}\t{folder}\n".encode())
+        birds.git("update-ref", "refs/heads/main", birds.git("commit-tree", "-m", "bomb", tree))
+        gathered = fetched(client.access(), document(repo=server.url("birds.git"), patterns=["**/*.md"]))
+        assert refused(gathered).startswith("TooLarge ")
+        assert want in refused(gathered)
+
     def test_a_server_that_never_stops_talking_is_given_up(
         self, server: HttpsGitServer, birds: BareRepository, client: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 import tarfile
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -64,8 +66,12 @@ class Pod:
         content: bytes = self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
         return content
 
-    def run(self, source: dict[str, Any] | None = None, **request: Any) -> tuple[int, ShortReport]:
-        storage, work, message = self.folder / "storage", self.folder / "work", self.folder / "message"
+    @property
+    def message(self) -> Path:
+        return self.folder / "message"
+
+    def start(self, source: dict[str, Any] | None = None, **request: Any) -> "subprocess.Popen[str]":
+        storage, work = self.folder / "storage", self.folder / "work"
         for made in (storage, work):
             made.mkdir(exist_ok=True)
         for key, value in self.secret.items():
@@ -79,15 +85,18 @@ class Pod:
             "network": self.network,
             **request,
         }
-        environment = {**os.environ, REQUEST_ENV: json.dumps(body), TERMINATION_LOG_ENV: str(message)}
+        environment = {**os.environ, REQUEST_ENV: json.dumps(body), TERMINATION_LOG_ENV: str(self.message)}
         command = [sys.executable, "-m", "sdg_operator.taxonomy.validate"]
-        result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        self.log = result.stdout + result.stderr
-        text = message.read_text()
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def run(self, source: dict[str, Any] | None = None, **request: Any) -> tuple[int, ShortReport]:
+        with self.start(source, **request) as process:
+            self.log, _ = process.communicate()
+        text = self.message.read_text()
         assert len(text.encode()) <= 3072
         report = ShortReport.from_text(text)
         assert report is not None
-        return result.returncode, report
+        return process.returncode, report
 
     def full_report(self) -> FullReport:
         return FullReport.model_validate_json(self.download(REPORT))
@@ -100,6 +109,16 @@ class Pod:
         assert f"sha256:{sha256(content).hexdigest()}" == report.digest
         with tarfile.open(fileobj=io.BytesIO(content)) as archive:
             return {member.name: _read(archive, member) for member in archive.getmembers()}
+
+
+def _commands() -> list[str]:
+    """Command lines of all that runs here, but for those who have just ended."""
+    files = Path("/proc").glob("[0-9]*/cmdline")
+    found = []
+    for file in files:
+        with suppress(OSError):
+            found.append(file.read_bytes().decode(errors="replace"))
+    return found
 
 
 def _read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
@@ -349,6 +368,28 @@ class TestGitSource:
             git = {key: value for key, value in {"url": url, "ref": ref, "path": path}.items() if value}
             code, report = pod.run({"git": git})
             assert (code, report.revision, report.counts.leaves) == (ExitCode.OK, commit, leaves), report
+
+    def test_one_that_is_ended_says_nothing_and_leaves_no_git_behind(
+        self, pod: Pod, server: HttpsGitServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        BareRepository.create(server.root / "taxonomy.git").commit({"compositional_skills/a/qna.yaml": skill()})
+        asked, ended = threading.Event(), threading.Event()
+
+        def keep_waiting(_handler: Any) -> None:
+            asked.set()
+            ended.wait(120)
+
+        monkeypatch.setattr(server.server.RequestHandlerClass, "do_POST", keep_waiting)
+        url = server.url("taxonomy.git")
+        with pod.start({"git": {"url": url}}) as process:
+            assert asked.wait(60)
+            assert any(url in command for command in _commands())
+            process.terminate()
+            pod.log, _ = process.communicate(timeout=60)
+            ended.set()
+        assert process.returncode == ExitCode.INTERRUPTED
+        assert not pod.message.exists()
+        assert not any(url in command for command in _commands())
 
     def test_only_what_is_new_against_a_base(self, pod: Pod, server: HttpsGitServer) -> None:
         repository = BareRepository.create(server.root / "tax.git")

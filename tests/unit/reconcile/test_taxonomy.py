@@ -16,7 +16,7 @@ from sdg_operator.reconcile.names import Owner
 from sdg_operator.reconcile.plan import CreateJob, ReleaseJob
 from sdg_operator.reconcile.reasons import Reason
 from sdg_operator.reconcile.snapshot import Look, Problem, TaxonomySeen
-from sdg_operator.reconcile.taxonomy import TaxonomyPlan, decide
+from sdg_operator.reconcile.taxonomy import TaxonomyPlan, answers, decide
 from sdg_operator.taxonomy.report import Counts, ShortReport
 from sdg_operator.taxonomy.report import Problem as ReportProblem
 from sdg_operator.taxonomy.request import Limits, ValidateRequest
@@ -174,11 +174,27 @@ def test_a_repository_is_checked_for_each_run(created: timedelta, due: bool) -> 
 
 
 def test_a_check_for_a_run_is_made_when_it_can_be_told_to_be_younger() -> None:
-    look = seen(GIT, status=checked(spec=GIT), wanted_after=NOW)
+    look = seen(GIT, status=checked(spec=GIT), wanted_after=NOW, wanted_since=NOW)
     plan = decide(look, NOW + timedelta(seconds=0.25))
     assert (plan.status, plan.actions, plan.again_seconds) == (look.status, (), 0.75)
+    assert not answers(look, plan, NOW + timedelta(seconds=0.25)), "the run still waits"
     assert decide(look, NOW + timedelta(seconds=1)).status.check.open
     assert decide(look, NOW - timedelta(seconds=3)).status.check.open, "a clock that goes wrong holds nothing back"
+
+
+def test_runs_that_come_without_end_do_not_put_a_check_off() -> None:
+    look = seen(GIT, status=checked(spec=GIT), wanted_since=NOW, wanted_after=NOW + timedelta(seconds=1))
+    assert decide(look, NOW + timedelta(seconds=1.5)).status.check.open
+
+
+def test_a_run_has_its_answer_when_no_check_is_open_or_due() -> None:
+    waits = {"wanted_since": NOW - timedelta(seconds=9), "wanted_after": NOW - timedelta(seconds=9)}
+    done = seen(GIT, status=checked(spec=GIT), **waits)
+    assert answers(done, decide(done, NOW), NOW)
+    late = replace(done, wanted_after=NOW - timedelta(seconds=2))
+    assert not answers(late, decide(late, NOW), NOW), "a check is opened"
+    going = seen(GIT, status=checking(spec=GIT, job_uid="job-uid"), job=a_job(), **waits)
+    assert not answers(going, decide(going, NOW), NOW)
 
 
 @pytest.mark.parametrize("reason", ["SourceNotFound", "CloneFailed", "StorageRefused", "TimedOut", "InternalError"])
@@ -187,6 +203,12 @@ def test_what_may_heal_by_itself_is_looked_at_again(reason: str) -> None:
     status = checked(bad)
     assert not decide(seen(status=status), NOW).status.check.open
     assert decide(seen(status=status), NOW + timedelta(hours=1)).status.check.open
+
+
+@pytest.mark.parametrize(("back", "due"), [(timedelta(minutes=1), False), (timedelta(hours=25), True)])
+def test_a_clock_that_is_set_back_puts_no_repetition_off_for_long(back: timedelta, due: bool) -> None:
+    status = checked(BAD.model_copy(update={"external": True}))
+    assert decide(seen(status=status), NOW - back).status.check.open is due
 
 
 def test_what_is_to_be_mended_in_a_document_repository_is_looked_at_again() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from sdg_operator.taxonomy.errors import CheckError
-from sdg_operator.taxonomy.giturl import GitUrl
+from sdg_operator.taxonomy.giturl import GitUrl, without_credentials
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,18 @@ def test_a_form_that_is_refused(written: str, want: str) -> None:
         GitUrl.parse(written, ["http://git.example.org"])
     assert want in error.value.message
     assert "s3cret" not in error.value.message
+
+
+@pytest.mark.parametrize(
+    ("written", "want"),
+    [
+        ("https://git.example.org/a@b", "https://b"),  # rather too little than too much
+        ("https://bob:s3cret@git.example.org/birds.git", "https://git.example.org/birds.git"),
+        ("https://bob:s3://cret@git.example.org/birds.git", "https://git.example.org/birds.git"),
+        ("bob:s3cret@git.example.org:birds.git", "git.example.org:birds.git"),
+        ("bob:s3cret@x://y@git.example.org/birds.git", "git.example.org/birds.git"),
+        ("ssh://git@git.example.org/birds.git", "ssh://git.example.org/birds.git"),
+    ],
+)
+def test_no_part_of_a_password_is_shown(written: str, want: str) -> None:
+    assert without_credentials(written) == want
