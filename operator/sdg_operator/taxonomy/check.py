@@ -57,7 +57,7 @@ class Checked:
 def check_tree(
     tree: Tree, limits: Limits, deadline: Deadline, only: frozenset[str] | None = None, lint_mode: Lint = "Warn"
 ) -> Checked:
-    """Find and check the leaves; with `only`, no others than those files of the tree.
+    """Find and check the leaves; with `only`, no others than those files of the tree, and so perhaps none.
 
     Raises `CheckError` with reason NoLeaves, InvalidTaxonomy (no single root) or TimedOut. What can be mended file by
     file is in the result's problems, all of it.

@@ -81,6 +81,10 @@ def _check(request: ValidateRequest, store: Store, guard: AddressGuard) -> FullR
         inspection = inspect(source, read, limits, deadline, access, lint=request.lint)
         if not inspection.report.ok:
             return inspection.report
+        if not inspection.leaves:  # fine for who asks whether a change is good; but of it no run can make anything
+            why, found = "no qna.yaml is new or changed against the base ref", inspection.report
+            ignored = found.counts.ignored
+            raise CheckError("NoLeaves", why, problems=found.warnings, root=found.root, ignored=ignored)
         file = work / "snapshot.tar.gz"
         digest = inspection.write(file)
         key = f"{request.snapshot_prefix}/{digest.removeprefix('sha256:')}.tar.gz"

@@ -239,7 +239,7 @@ class TestBucketSource:
         assert full.form == 1
 
     def test_the_worst_taxonomy_still_gives_a_short_report(self, pod: Pod) -> None:
-        wide = 'ü\u2028"' * 40
+        wide = 'ü日"' * 40
         pod.upload(packed({f"compositional_skills/{wide}{n}/qna.yaml": "- \n  -  x \n" for n in range(200)}))
         code, report = pod.run()
         assert code == ExitCode.INVALID_INPUT
