@@ -22,7 +22,7 @@ from sdg_operator.api.common import (
     SecretName,
 )
 from sdg_operator.api.datageneration import ModelFamily, PipelineName
-from sdg_operator.taxonomy.request import ALLOWED_HOST
+from sdg_operator.taxonomy.request import ALLOWED_HOST, Lint
 
 _Proxy = Annotated[str, AfterValidator(settings_checks.proxy), Field(min_length=1, max_length=1024)]
 _Resources = Annotated[Resources, settings_checks.refusing(settings_checks.resources)]
@@ -162,7 +162,7 @@ class Taxonomies(SettingsModel):
 
     interval_seconds: int = Field(default=60, ge=10, le=86_400, description="How often a source is looked at.")
     deadline_seconds: int = Field(default=900, ge=30, le=86_400, description="A check that takes longer is stopped.")
-    lint: Literal["Warn", "Strict"] = Field(
+    lint: Lint = Field(
         default="Warn",
         description="What a fault of form in a qna.yaml (yamllint) is: a warning, or a refusal as InstructLab has it.",
     )

@@ -51,10 +51,9 @@ def _changes(path: Path, only: frozenset[str] | None) -> Iterator[tuple[str, byt
     limits = Limits()
     selection = select(read_folder(path, limits))
     for folder, content in selection.leaves.items():
-        name = "/".join(filter(None, (selection.root, folder, LEAF_FILE)))
+        name = selection.file_of(folder)
         qna = read_qna(f"{folder}/{LEAF_FILE}", content, limits)
-        # InstructLab does not lint version 1, and of a file that is no YAML nobody knows what it says.
-        if not qna.readable or qna.empty or qna.version < 2 or (only is not None and name not in only):
+        if not qna.linted or (only is not None and name not in only):
             continue
         after = fix(decode(content)).encode()
         if after != content:

@@ -110,6 +110,7 @@ def _credentials(text: str) -> "GitCredential":
 def _check(arguments: argparse.Namespace) -> int:
     from sdg_operator.cli.mend import mend  # noqa: PLC0415
     from sdg_operator.taxonomy.errors import CheckError  # noqa: PLC0415
+    from sdg_operator.taxonomy.tree import harmless  # noqa: PLC0415
     from sdg_operator.taxonomy.worktree import changed_leaves  # noqa: PLC0415
 
     path: Path = arguments.path
@@ -129,7 +130,7 @@ def _check(arguments: argparse.Namespace) -> int:
             mend(path, only, arguments.output, write=arguments.fix)
         except CheckError as error:
             if error.reason in {"InvalidRequest", "SourceRefused"}:
-                print(_plain(f"sdg: {'--fix' if arguments.fix else '--diff'}: {error.message}"), file=sys.stderr)
+                print(harmless(f"sdg: {'--fix' if arguments.fix else '--diff'}: {error.message}"), file=sys.stderr)
                 return 2
             # Nothing was mended; the check says why, with all that was found.
     with TemporaryDirectory(prefix="sdg-") as work:
@@ -206,13 +207,10 @@ def print_report(report: "FullReport", output: str, path: Path) -> None:
 
 
 def _print_text(report: "FullReport", path: Path) -> None:
+    from sdg_operator.taxonomy.tree import harmless  # noqa: PLC0415
+
     for line in _text_lines(report, path):
-        print(_plain(line))
-
-
-def _plain(line: str) -> str:
-    """Leave nothing in a line that a terminal, or the reader of a workflow's commands, obeys: names are anybody's."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in line)
+        print(harmless(line))
 
 
 def _text_lines(report: "FullReport", path: Path) -> Iterator[str]:

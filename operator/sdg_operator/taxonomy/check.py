@@ -70,7 +70,7 @@ def check_tree(
     leaves = []
     looked = only is None
     for folder, content in selection.leaves.items():
-        if only is not None and "/".join(filter(None, (selection.root, folder, LEAF_FILE))) not in only:
+        if only is not None and selection.file_of(folder) not in only:
             continue
         looked = True
         deadline.left()
@@ -106,10 +106,10 @@ def check_tree(
 
 
 def _texts(leaves: list[Leaf]) -> Iterator[Text]:
-    """Give the leaves that are YAML; InstructLab lints from version 2 on."""
+    """Give the leaves that are YAML."""
     for leaf in leaves:
         if leaf.qna.readable:
-            yield Text(leaf.qna.file, decode(leaf.content), form=leaf.qna.version > 1)
+            yield Text(leaf.qna.file, decode(leaf.content), form=leaf.qna.linted)
 
 
 def _place(problem: Problem) -> tuple[str, int, int]:

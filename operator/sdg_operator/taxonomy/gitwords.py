@@ -5,6 +5,7 @@ from typing import Final
 
 from sdg_operator.taxonomy.errors import CheckError
 from sdg_operator.taxonomy.gitrun import GitFailed, GitProgram
+from sdg_operator.taxonomy.tree import harmless
 
 _LOGGED: Final = 4000
 _BLOCK: Final = 512
@@ -46,11 +47,6 @@ def log(error: GitFailed) -> None:
     """Print what Git, or the server through it, said: not to stdout, where a result may be awaited."""
     for line in error.text[-_LOGGED:].splitlines():
         print(f"git: {harmless(line, _LOGGED)}", file=sys.stderr, flush=True)  # noqa: T201 - the container's log
-
-
-def harmless(text: str, most: int) -> str:
-    """Give a stranger's words as they may be printed: in a line, without what would steer a terminal or a CI."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:most]).replace("##[", "# # [")
 
 
 def cannot_give(error: GitFailed) -> bool:

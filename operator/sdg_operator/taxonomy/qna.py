@@ -63,6 +63,11 @@ class Qna:
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
 
+    @property
+    def linted(self) -> bool:
+        """Whether its form matters: it is YAML, and InstructLab lints from version 2 on."""
+        return self.readable and not self.empty and self.version > 1
+
 
 def read_qna(file: str, data: bytes, limits: Limits) -> Qna:
     """Check one file, whose path below the root decides the schema. Never raises for what the file holds."""

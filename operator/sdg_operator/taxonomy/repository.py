@@ -141,7 +141,7 @@ class Repository:
 
     def changed(self, base: str, head: str) -> frozenset[str]:
         """Give the paths that are new or changed between two commits."""
-        # -t for the same reason as above: folders are named too, and the output is bounded.
+        # -t as in `listed`: folders are named too, and the output is bounded.
         output = self._run("diff-tree", "-r", "-t", "-z", "--no-renames", "--diff-filter=d", "--name-only", base, head)
         return frozenset(output.split("\0")) - {""}
 

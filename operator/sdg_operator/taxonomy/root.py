@@ -27,6 +27,10 @@ class Selection:
     """Files that look like leaves but are not read, each with the reason."""
     problems: tuple[Problem, ...]
 
+    def file_of(self, folder: str) -> str:
+        """Path of a leaf's file in the tree."""
+        return "/".join(filter(None, (self.root, folder, LEAF_FILE)))
+
 
 def select(tree: Tree) -> Selection:
     """Find the root, the leaves below it, colliding names, and what is ignored.

@@ -7,8 +7,8 @@ from typing import Final
 
 from sdg_operator.taxonomy.errors import CheckError
 from sdg_operator.taxonomy.giturl import GitUrl
-from sdg_operator.taxonomy.gitwords import harmless
 from sdg_operator.taxonomy.request import GitCredential
+from sdg_operator.taxonomy.tree import harmless
 
 _ADVERTISEMENT: Final = "application/x-git-upload-pack-advertisement"
 _PAGE: Final = re.compile(

@@ -125,3 +125,8 @@ def printable(name: str) -> str:
     """Name an entry in a message, however it was made; long names keep their end."""
     text = _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", name)
     return text if len(text) <= 300 else "…" + text[-299:]
+
+
+def harmless(text: str, most: int | None = None) -> str:
+    """Give a stranger's words as they may be printed: in a line, without what would steer a terminal or a CI."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:most]).replace("##[", "# # [")

@@ -77,6 +77,15 @@ def pinned(stage: Stage, run: str) -> str:
     return str(status["snapshotDigest"])
 
 
+def first_run(stage: Stage, tmp_path: Path) -> str:
+    """Have a taxonomy of one skill checked, and a run begun of it; gives the digest that the run has pinned."""
+    put(stage, "wren")
+    taxonomy(stage.server, stage.namespace, "birds")
+    check(stage, tmp_path)
+    apply_run(stage, "first")
+    return pinned(stage, "first")
+
+
 def waits(stage: Stage, run: str, reason: str) -> dict[str, Any]:
     """Wait until a run says why it does not begin."""
 
@@ -89,11 +98,7 @@ def waits(stage: Stage, run: str, reason: str) -> dict[str, Any]:
 def test_a_file_that_changes_between_two_runs_gives_each_its_own(
     stage: Stage, operator: OperatorProcess, tmp_path: Path
 ) -> None:
-    put(stage, "wren")
-    taxonomy(stage.server, stage.namespace, "birds")
-    check(stage, tmp_path)
-    apply_run(stage, "first")
-    first = pinned(stage, "first")
+    first = first_run(stage, tmp_path)
     put(stage, "wren", "heron")
     apply_run(stage, "second")
     waiting = waits(stage, "second", "TaxonomyChecking")
@@ -112,11 +117,7 @@ def test_a_file_that_changes_between_two_runs_gives_each_its_own(
 def test_a_file_broken_between_two_runs_stops_the_second_alone_until_it_is_mended(
     stage: Stage, operator: OperatorProcess, tmp_path: Path
 ) -> None:
-    put(stage, "wren")
-    taxonomy(stage.server, stage.namespace, "birds")
-    check(stage, tmp_path)
-    apply_run(stage, "first")
-    first = pinned(stage, "first")
+    first = first_run(stage, tmp_path)
     (generating,) = stage.kubelet.wait_pods("first", "generate")
     put(stage, "wren", broken=True)
     apply_run(stage, "second")
@@ -141,11 +142,7 @@ def test_a_file_broken_between_two_runs_stops_the_second_alone_until_it_is_mende
 def test_a_taxonomy_deleted_under_a_run_leaves_it_its_snapshot(
     stage: Stage, operator: OperatorProcess, tmp_path: Path
 ) -> None:
-    put(stage, "wren")
-    taxonomy(stage.server, stage.namespace, "birds")
-    check(stage, tmp_path)
-    apply_run(stage, "first")
-    first = pinned(stage, "first")
+    first = first_run(stage, tmp_path)
     (pod,) = stage.kubelet.wait_pods("first", "generate")
     stage.server.kubectl("delete", "taxonomy", "birds", "--namespace", stage.namespace)
     # Its next attempt has to fetch the snapshot anew.

@@ -101,7 +101,7 @@ def test_what_lies_beside_the_taxonomys_folder_is_annotated_where_it_is(
 def test_nothing_that_is_written_in_a_leaf_is_obeyed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     odd = {
         "repo": "https://git.example.org/\x1b[31m\n::error::a",
-        "patterns": ["\x9b2J\r::error::b"],
+        "patterns": ["\x9b2J\r::error::b", "##[error]c"],
         "commit": "\u202ex",
     }
     for name in ("a", "b\u202e"):
@@ -110,6 +110,8 @@ def test_nothing_that_is_written_in_a_leaf_is_obeyed(tmp_path: Path, capsys: pyt
     assert main(["taxonomy", "check", "--no-documents", str(tmp_path)]) == 0
     output = capsys.readouterr().out
     assert output.count("::error::a") == output.count("::error::b") == 2
+    assert output.count("[error]c") == 2
+    assert "##[" not in output
     lines = output.split("\n")
     assert all(line.isprintable() and not line.startswith("::") for line in lines)
     assert len(lines) == 6
