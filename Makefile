@@ -105,7 +105,11 @@ test: verify test-unit test-property test-integration ## the gate: all of the ab
 # On a node that the tests make; it stays for the next time. Not in the gate: it needs a container engine, or makes one.
 .PHONY: test-e2e
 test-e2e: bootstrap ## the main job on a real node, and what may happen to it in mid-run (CLUSTER=sdg-e2e make cluster-down ends it)
-	@$(BIN)/pytest --quiet --tb=short --maxfail=1 $(ARGS) tests/e2e
+	@$(BIN)/pytest --quiet --tb=short --maxfail=1 -m "not faults" $(ARGS) tests/e2e
+
+.PHONY: test-faults
+test-faults: bootstrap ## all that is known to happen to runs on a node: every kill, outage, limit and refusal
+	@$(BIN)/pytest --quiet --tb=short $(ARGS) tests/e2e
 
 ##@ See it
 

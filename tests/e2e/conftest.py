@@ -1,6 +1,7 @@
 """What end-to-end tests stand on: a cluster that they made themselves, apart from the one of `make cluster-up`."""
 
 import json
+import os
 import secrets
 import time
 from collections.abc import Iterator
@@ -27,9 +28,10 @@ _SMALL = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "2G
 def cluster() -> Cluster:
     """One node with two GPUs that it does not have. It stays for the next time: `make cluster-down CLUSTER=sdg-e2e`.
 
+    SDG_E2E_CLUSTER names another, so that two work trees can test side by side.
     Its kubeconfig lies in our own cache folder: no test can reach a cluster that this project did not make.
     """
-    cluster = Cluster("sdg-e2e")
+    cluster = Cluster(os.environ.get("SDG_E2E_CLUSTER", "sdg-e2e"))
     cluster.up(nodes=1, gpus=2)
     return cluster
 
@@ -52,6 +54,12 @@ def operator(cluster: Cluster, images: dict[str, str]) -> Operator:
     settings = {
         # Several runs share a node of two cores.
         "defaults": {f"{role}Resources": _SMALL for role in ("engine", "mix", "runner")},
+        # What tests name in their runs: other images, and Secrets that are there, wrong or missing.
+        "allowed": {
+            "images": ["localhost/*"],
+            "storageSecrets": ["sdg-storage", "sdg-wrong", "sdg-away"],
+            "teacherSecrets": ["sdg-teacher", "sdg-absent", "sdg-half"],
+        },
         "taxonomies": {"intervalSeconds": 10},
         "limits": {"progressIntervalSeconds": 2, "resyncSeconds": 20},
     }
