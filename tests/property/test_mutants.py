@@ -195,6 +195,12 @@ MUTANTS = [
         "    ExitCode.INTERRUPTED: (Meaning.DISRUPTION,",
     ),
     Mutant(
+        "GPU-seconds are counted anew at each look",
+        "cost.py",
+        "first, last = max(span[0], since or span[0]), min(span[1], until)",
+        "first, last = span[0], min(span[1], until)",
+    ),
+    Mutant(
         "a lost node that its pod tolerates is waited for for ever",
         "cluster.py",
         "        if self.stays_on_lost_node and self.silent_since is not None:",

@@ -187,6 +187,7 @@ class Runs(RuleBasedStateMachine):
             job.suspended = suspended
             for name, pod in list(self.world.pods.items()):
                 if suspended and pod.job_uid == job.uid and not pod.unreachable and pod.alive:
+                    pod.held_until = self.world.tick()
                     del self.world.pods[name]
 
     @precondition(lambda self: self.world.status.resolved and self.world.status.state not in TERMINAL_STATES)

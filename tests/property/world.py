@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from sdg_operator.api.common import TERMINAL_STATES
-from sdg_operator.api.datageneration import DataGenerationSpec, DataGenerationStatus
+from sdg_operator.api.datageneration import Cost, DataGenerationSpec, DataGenerationStatus
 from sdg_operator.api.settings import Settings
 from sdg_operator.api.taxonomy import TaxonomySpec, TaxonomyStatus
 from sdg_operator.engine.contract import ExitCode
@@ -122,6 +122,13 @@ class SimPod:
     """Since when the node controller has found its node silent."""
     tolerant: bool = False
     """It tolerates all taints, so nobody deletes it from a lost node."""
+    scheduled: datetime = START
+    began: datetime = START
+    ended: datetime | None = None
+    held_from: datetime | None = None
+    """When it got its node, by a clock that never goes back."""
+    held_until: datetime | None = None
+    """When its node was free of it, by the same clock."""
 
     @property
     def alive(self) -> bool:
@@ -130,11 +137,12 @@ class SimPod:
     def json(self) -> dict[str, Any]:
         state: dict[str, Any] = {"waiting": {"reason": "ContainerCreating"}}
         if self.phase == "Running":
-            state = {"running": {"startedAt": text(START)}}
+            state = {"running": {"startedAt": text(self.began)}}
         elif not self.alive and self.exit_code is not None:
             state = {"terminated": {"exitCode": self.exit_code, "reason": "Error" if self.exit_code else "Completed"}}
+            state["terminated"] |= {"startedAt": text(self.began), "finishedAt": text(self.ended or START)}
         conditions = [
-            {"type": "PodScheduled", "status": "True", "lastTransitionTime": text(START)}
+            {"type": "PodScheduled", "status": "True", "lastTransitionTime": text(self.scheduled)}
             if self.node
             else {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}
         ]
@@ -237,11 +245,15 @@ class World:
     signs: tuple[int, ...] = ()
     signed: datetime = START
     """When the latest of the signs of life was seen."""
+    latest: datetime = START
+    ever: list[SimPod] = field(default_factory=list)
+    """Every pod that has had a node."""
 
     def __post_init__(self) -> None:
         self.spec = DataGenerationSpec.model_validate(
             {
                 "taxonomyRef": {"name": "birds"},
+                "engine": {"resources": {"limits": {"nvidia.com/gpu": 1}}},
                 "parallelism": self.parallelism,
                 "maxFruitlessAttempts": self.max_fruitless,
                 "maxFailedLeaves": self.max_failed,
@@ -462,6 +474,7 @@ class World:
             self.broken.append("an attempt number went back")
         if old.start_time is not None and new.start_time != old.start_time:
             self.broken.append("startTime was changed")
+        self.check_cost(old, new)
         if new.state == "running" and new.phase == "Generating" and old.state != "running":
             self.check_running(new)
         if old.state == "running" and new.state == "queued":
@@ -472,6 +485,26 @@ class World:
             self.check_end(old, new)
         if new.attempt.number > old.attempt.number >= 1:
             self.check_next_attempt(old, new)
+
+    def check_cost(self, old: DataGenerationStatus, new: DataGenerationStatus) -> None:
+        """What is counted only grows, and to no more than what pods held."""
+        before, cost = old.cost or Cost(), new.cost or Cost()
+        if cost.gpu_seconds < before.gpu_seconds or cost.wasted_gpu_seconds < before.wasted_gpu_seconds:
+            self.broken.append("GPU-seconds that were counted are no more")
+        if cost.wasted_gpu_seconds > cost.gpu_seconds:
+            self.broken.append("more GPU-seconds were wasted than used")
+        if cost.gpu_seconds > self.gpu_seconds():
+            self.broken.append(f"{cost.gpu_seconds} GPU-seconds were counted, {self.gpu_seconds()} were held")
+
+    def gpu_seconds(self) -> float:
+        """What generate pods have held so far, a GPU each."""
+        spans = [(pod.held_from, pod.held_until or self.tick()) for pod in self.ever if pod.role == "generate"]
+        return sum((end - begin).total_seconds() for begin, end in spans if begin)
+
+    def tick(self) -> datetime:
+        """The clock without its steps back."""
+        self.latest = max(self.latest, self.now)
+        return self.latest
 
     def check_running(self, new: DataGenerationStatus) -> None:
         uid = new.attempt.job_uid
@@ -669,12 +702,16 @@ class World:
     def collect_garbage(self) -> None:
         for name, pod in list(self.pods.items()):
             if pod.deletion is not None and not pod.unreachable:
+                pod.held_until = pod.held_until or self.tick()
                 del self.pods[name]
 
     def start_pods(self) -> None:
         for pod in self.pods.values():
             if pod.phase == "Pending" and pod.deletion is None:
                 pod.node, pod.phase = "node1", "Running"
+                pod.scheduled = pod.began = self.now
+                pod.held_from = self.tick()
+                self.ever.append(pod)
 
     # --- the containers ---
 
@@ -736,6 +773,7 @@ class World:
         if pod.role == "mix":
             self.mix_exits.add(exit_code)
         pod.phase, pod.exit_code, pod.reason = ("Succeeded" if exit_code == 0 else "Failed"), exit_code, reason
+        pod.ended, pod.held_until = self.now, self.tick()
 
     # --- everything goes well ---
 

@@ -444,6 +444,22 @@ class DataMetrics(ApiModel):
     tokens: TokenMetrics = Field(default=TokenMetrics(), description="Tokens.")
 
 
+class Cost(ApiModel):
+    """What the run has taken of the cluster so far, over all attempts."""
+
+    gpu_seconds: int = Field(default=0, description="Seconds that pods held GPUs, times the GPUs of a pod.")
+    wasted_gpu_seconds: int = Field(
+        default=0, description="Of these, beside an engine not at work, and in attempts that made no sample."
+    )
+    tokens_per_second: int | None = Field(
+        default=None, description="Tokens that the teacher made for it in a second of active time."
+    )
+    price: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, description="What its GPUs cost so far, by the administrator's prices."
+    )
+    counted_until: Timestamp | None = Field(default=None, description="Until when GPU-seconds are counted (RFC 3339).")
+
+
 class OutputStatus(ApiModel):
     """Where the result lies."""
 
@@ -472,6 +488,10 @@ class Attempt(ApiModel):
     mix_number: int = Field(default=0, description="Number of the latest mix attempt.")
     fruitless: int = Field(default=0, description="Attempts in a row that added no finished leaf.")
     leaves_before: int = Field(default=0, description="Leaf records there were when the attempt began.")
+    samples_before: int = Field(default=0, description="Samples there were when the attempt began.")
+    useful_gpu_seconds_before: int = Field(
+        default=0, description="GPU-seconds that were not wasted when the attempt began."
+    )
     job_uid: Annotated[str, Field(max_length=64)] | None = Field(
         default=None, description="uid of the Job of this attempt, once made."
     )
@@ -523,5 +543,9 @@ class DataGenerationStatus(ApiModel):
     )
     progress: RunProgress | None = Field(default=None, description="How far it is.")
     data_metrics: DataMetrics | None = Field(default=None, description="What came out.")
+    warnings: Annotated[list[Annotated[str, Field(max_length=512)]], Field(max_length=8)] = Field(
+        default=[], description="What whoever trains with the result should know; the manifest has all of it."
+    )
+    cost: Cost | None = Field(default=None, description="What it has taken of the cluster.")
     output: OutputStatus | None = Field(default=None, description="Where the result lies.")
     failure: Failure | None = Field(default=None, description="Why it failed.")

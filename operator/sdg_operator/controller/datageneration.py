@@ -114,7 +114,8 @@ class DataGenerationReconciler:
                 raise
             text = f"Looking at what the run needs took longer than {LOOK_SECONDS:.0f} s; its store is slow."
             return read, self._waiting(read, Problem(Reason.STORAGE_UNAVAILABLE, text))
-        return seen, await self._execute(seen, decide(seen, self._now()))
+        # Of thousands of leaves a decision takes a while, and all other runs' passes share the loop.
+        return seen, await self._execute(seen, await asyncio.to_thread(decide, seen, self._now()))
 
     def _waiting(self, seen: RunSeen, why: Problem) -> RunPlan:
         late = cut_off(seen, self._now(), why)

@@ -73,6 +73,12 @@ class Metrics:
             ["kind"],
             registry=self.registry,
         )
+        self.gpu_seconds = Counter(
+            "sdg_operator_gpu_seconds",
+            "GPU-seconds that ended runs held, by what came of them (useful, wasted).",
+            ["result"],
+            registry=self.registry,
+        )
         self.queue_depth = Gauge("sdg_operator_queue_depth", "Resources that are due.", registry=self.registry)
         self.queue_oldest = Gauge(
             "sdg_operator_queue_oldest_seconds",
@@ -99,6 +105,8 @@ class Metrics:
             self.samples.labels(kind)
         for kind in ("prompt", "completion"):
             self.tokens.labels(kind)
+        for result in ("useful", "wasted"):
+            self.gpu_seconds.labels(result)
         for result in ("new", "repeated", "dropped"):
             self.published.labels(result)
         self.show_objects({})
@@ -130,6 +138,10 @@ class Metrics:
             self.samples.labels("skills").inc(made.skills)
             self.tokens.labels("prompt").inc(spent.prompt)
             self.tokens.labels("completion").inc(spent.completion)
+
+        if status.cost:
+            self.gpu_seconds.labels("wasted").inc(status.cost.wasted_gpu_seconds)
+            self.gpu_seconds.labels("useful").inc(status.cost.gpu_seconds - status.cost.wasted_gpu_seconds)
 
     def store_call(self, result: str, seconds: float) -> None:
         self.store_calls.labels(result).observe(seconds)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from functools import partial
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import ValidationError
 
@@ -15,6 +15,13 @@ from sdg_operator.reconcile.reasons import Reason
 from sdg_operator.reconcile.snapshot import Look, Merge, Problem
 from sdg_operator.storage.layout import RunLayout
 from sdg_operator.storage.records import KNOWLEDGE_FLOW, MergeFile, MixPlan, Origin, RunInputs
+from sdg_operator.storage.store import Store
+
+_MAX_SOURCES: Final = 50_000
+_MAX_FILES: Final = 1000
+_MAX_FLOWS: Final = 16 << 20
+"""Together less than the frozen choice of samples may have: a leaf takes some 700 bytes there. Each file is looked at
+before the run is accepted."""
 
 
 async def look_at_merge(
@@ -36,14 +43,34 @@ async def look_at_merge(
             part = await _merged_file(stores, source, secret)
         if part.found is None:
             return part
-        before, more = whole.plan, part.found.plan
-        plan = MixPlan(
-            sources=(*before.sources, *more.sources),
-            origins=before.origins | more.origins,
-            files=(*before.files, *more.files),
-        )
-        whole = Merge(plan, whole.file_bytes + part.found.file_bytes)
+        whole = _joined(whole, part.found)
+        if _too_much(whole.plan):
+            text = (
+                f"What spec.dataSources names, with all that merged runs merged, is more than {_MAX_SOURCES} leaves, "
+                f"{_MAX_FILES} files or {_MAX_FLOWS >> 20} MiB of pipelines; name fewer, or the training files of some "
+                "(skillsKey, knowledgeKey)."
+            )
+            return Look(problem=Problem(Reason.INVALID_SPEC, text, final=True))
     return Look(whole)
+
+
+def _joined(whole: Merge, part: Merge) -> Merge:
+    """What two sources share is there once: a merge of merges may meet the same leaves again and again."""
+    before, more = whole.plan, part.plan
+    sources = {source.data.key: source for source in before.sources}
+    for source in more.sources:
+        sources.setdefault(source.data.key, source)
+    plan = MixPlan(
+        sources=tuple(sources.values()),
+        origins=before.origins | more.origins,
+        files=tuple(dict.fromkeys((*before.files, *more.files))),
+    )
+    return Merge(plan, whole.file_bytes + part.file_bytes)
+
+
+def _too_much(plan: MixPlan) -> bool:
+    flows = sum(len(text) for origin in plan.origins.values() for text in origin.pipeline_files.values())
+    return len(plan.sources) > _MAX_SOURCES or len(plan.files) > _MAX_FILES or flows > _MAX_FLOWS
 
 
 async def _merged_file(stores: ObjectStores, source: DataSource, secret: SecretRef) -> Look[Merge]:
@@ -90,18 +117,25 @@ async def _frozen(
     stores: ObjectStores, secret: SecretRef, layout: RunLayout, digests: tuple[str, str], what: str
 ) -> Look[Merge]:
     """Read a run's frozen choice of samples and its frozen inputs: what they add to a merge."""
+    look = await look_in(stores, secret, partial(_read_frozen, layout=layout, digests=digests), what)
+    if look.found is None:
+        return Look(problem=look.problem)
+    files = await _pinned(stores, look.found.files, secret)
+    if files.found is None:
+        return Look(problem=files.problem)
+    whole = look.found.model_copy(update={"files": files.found.plan.files})
+    return Look(Merge(whole, files.found.file_bytes))
+
+
+def _read_frozen(store: Store, layout: RunLayout, digests: tuple[str, str]) -> Look[MixPlan]:
     frozen = []
     for digest in digests:
-        look = await look_in(stores, secret, partial(look_at_frozen, layout=layout, digest_=digest), what)
+        look = look_at_frozen(store, layout, digest)
         if look.found is None:
             return Look(problem=look.problem)
         frozen.append(look.found)
     mix, inputs = MixPlan.model_validate_json(frozen[0]), RunInputs.model_validate_json(frozen[1])
-    files = await _pinned(stores, mix.files, secret)
-    if files.found is None:
-        return Look(problem=files.problem)
-    whole = _as_merged(mix, inputs, layout.root).model_copy(update={"files": files.found.plan.files})
-    return Look(Merge(whole, files.found.file_bytes))
+    return Look(_as_merged(mix, inputs, layout.root))
 
 
 def _as_merged(mix: MixPlan, inputs: RunInputs, root: str) -> MixPlan:

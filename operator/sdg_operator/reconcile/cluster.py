@@ -113,7 +113,8 @@ class ContainerView:
     restarts: int = 0
     started: bool = False
     """Whether its start-up probe (where it has one) has succeeded."""
-    since: datetime | None = None
+    began: datetime | None = None
+    ended: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,9 +231,9 @@ def _container(name: str, role: Literal["init", "sidecar", "main"], status: Json
     restarts, started = _number(status.get("restartCount")), status.get("started") is True
     last_message = _text(last.get("message")).strip()
     if running := states.get("running"):
-        since = clock.from_text(_text(_dict(running).get("startedAt")))
+        began = clock.from_text(_text(_dict(running).get("startedAt")))
         return ContainerView(
-            name, role, "running", last_message=last_message, restarts=restarts, started=started, since=since
+            name, role, "running", last_message=last_message, restarts=restarts, started=started, began=began
         )
     if terminated := _dict(states.get("terminated")):
         text = _text(terminated.get("message")).strip()
@@ -246,6 +247,7 @@ def _container(name: str, role: Literal["init", "sidecar", "main"], status: Json
             text,
             restarts,
             started,
+            clock.from_text(_text(terminated.get("startedAt"))),
             clock.from_text(_text(terminated.get("finishedAt"))),
         )
     waiting = _dict(states.get("waiting"))

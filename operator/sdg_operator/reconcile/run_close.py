@@ -5,9 +5,10 @@ from typing import Final, Literal
 
 from sdg_operator.api.datageneration import Failure
 from sdg_operator.reconcile import clock, leaves
+from sdg_operator.reconcile.cost import judged
 from sdg_operator.reconcile.plan import PutObject
 from sdg_operator.reconcile.reasons import STORAGE_TROUBLE, Reason
-from sdg_operator.reconcile.run_progress import progress
+from sdg_operator.reconcile.run_progress import fruitful, progress
 from sdg_operator.reconcile.run_status import FAILURE_LENGTH, RunPlan, ended, failed, kept, plan, running
 from sdg_operator.reconcile.snapshot import Problem, RunSeen
 from sdg_operator.storage.layout import RunLayout
@@ -61,6 +62,7 @@ def close(seen: RunSeen, now: datetime, at: Standing) -> RunPlan:
             }
         ),
     )
+    status = judged(status, fruitful=fruitful(seen, at, now))
     layout = RunLayout.of(resolved.prefix, seen.owner.uid)
     # A merge, or a run that took over every leaf, had no attempt that wrote the inputs, which the mix reads too.
     given = PutObject(layout.inputs, inputs.to_json())
@@ -92,9 +94,11 @@ def _outcome(seen: RunSeen, at: Standing) -> tuple[Outcome, Failure | None]:
 def _nothing_to_mix(seen: RunSeen, now: datetime, at: Standing, failure: Failure | None) -> RunPlan:
     if seen.spec.cancel and not at.complete:
         why = Problem(Reason.CANCELED, "Canceled before any leaf was finished; there is nothing to mix.")
-        return plan(seen, ended(seen, now, "canceled", why, failure=None))
-    failure = failure or Failure(reason=Reason.EMPTY_RESULT, message="No leaf gave a sample.")
-    return plan(seen, failed(seen, now, failure, logs(seen)))
+        status = ended(seen, now, "canceled", why, failure=None)
+    else:
+        failure = failure or Failure(reason=Reason.EMPTY_RESULT, message="No leaf gave a sample.")
+        status = failed(seen, now, failure, logs(seen))
+    return plan(seen, judged(status, fruitful=False))
 
 
 def cut_off(seen: RunSeen, now: datetime, why: Problem) -> RunPlan | None:

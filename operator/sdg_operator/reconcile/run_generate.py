@@ -14,6 +14,7 @@ from sdg_operator.reconcile import clock
 from sdg_operator.reconcile.build import generate_job
 from sdg_operator.reconcile.cluster import JobView
 from sdg_operator.reconcile.conditions import find
+from sdg_operator.reconcile.cost import judged, useful
 from sdg_operator.reconcile.ending import Ending, Meaning, ending
 from sdg_operator.reconcile.plan import CreateJob, DeleteJob, PutObject, ReleaseJob
 from sdg_operator.reconcile.reasons import Reason
@@ -29,7 +30,7 @@ from sdg_operator.reconcile.run_guards import (
     stray,
 )
 from sdg_operator.reconcile.run_pods import at_work, held_back
-from sdg_operator.reconcile.run_progress import message, progress
+from sdg_operator.reconcile.run_progress import fruitful, message, progress, samples
 from sdg_operator.reconcile.run_status import FAILURE_LENGTH, RunPlan, kept, look_again, plan, queued, running
 from sdg_operator.reconcile.snapshot import Problem, RunSeen
 from sdg_operator.reconcile.why import waiting
@@ -267,12 +268,14 @@ def _open_next(run: Run, why: Problem, pause: float = 0.0, **changes: int) -> Ru
     at = len(run.standing.chosen) if run.standing else run.attempt.leaves_before
     counts = {"fruitless": 0, "outages": 0, "disruptions": 0} if at > run.attempt.leaves_before else {}
     spent = int(_active_seconds(run))
-    status = queued(run.seen, run.now, why)
+    status = judged(queued(run.seen, run.now, why), fruitful=fruitful(run.seen, run.standing, run.now))
     attempt = status.attempt.model_copy(
         update={
             "number": run.attempt.number + 1,
             "job_uid": None,
             "leaves_before": at,
+            "samples_before": samples(run.seen, run.standing, run.now),
+            "useful_gpu_seconds_before": useful(status),
             "active_since": None,
             "active_seconds": spent,
             "not_before": clock.after(run.now, pause) if pause else None,

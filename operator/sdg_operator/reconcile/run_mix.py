@@ -13,6 +13,7 @@ from sdg_operator.api.datageneration import (
 from sdg_operator.reconcile import clock
 from sdg_operator.reconcile.build import mix_job
 from sdg_operator.reconcile.cluster import JobView, PodView
+from sdg_operator.reconcile.conditions import bounded
 from sdg_operator.reconcile.ending import Ending, Meaning, ending
 from sdg_operator.reconcile.plan import CreateJob, DeleteJob, PutObject
 from sdg_operator.reconcile.reasons import Reason
@@ -38,6 +39,9 @@ _SOON: Final = 2.0
 _FIRST_PAUSE: Final = 10.0
 _LONGEST_PAUSE: Final = 300.0
 _MAX_FAILURES: Final = 3
+_WARNINGS: Final = 8
+_WARNING_LENGTH: Final = 512
+"""What the API takes of a manifest's warnings."""
 
 
 def mix(seen: RunSeen, now: datetime) -> RunPlan:
@@ -168,6 +172,7 @@ def _finish(seen: RunSeen, now: datetime, ledger: Ledger) -> RunPlan:
                 prompt=tokens.prompt, completion=tokens.completion, total=tokens.prompt + tokens.completion
             ),
         ),
+        "warnings": [bounded(text, _WARNING_LENGTH) for text in manifest.warnings[:_WARNINGS]],
     }
     if status.output:
         changes["output"] = status.output.model_copy(update={"manifest_digest": ledger.manifest_digest})

@@ -55,6 +55,19 @@ def progress(seen: RunSeen, standing: Standing | None, now: datetime) -> RunProg
     )
 
 
+def samples(seen: RunSeen, standing: Standing | None, now: datetime) -> int:
+    """Samples there are by the latest count."""
+    known = progress(seen, standing, now)
+    return known.samples if known else 0
+
+
+def fruitful(seen: RunSeen, standing: Standing | None, now: datetime) -> bool:
+    """Whether the attempt at hand has made a sample, be its leaf finished or not."""
+    attempt = seen.status.attempt
+    leaves = len(standing.chosen) if standing else 0
+    return leaves > attempt.leaves_before or samples(seen, standing, now) > attempt.samples_before
+
+
 def message(seen: RunSeen, standing: Standing | None) -> str:
     """The service's status text of the leaf that moved last; what the teacher says while it answers nobody."""
     at = totals(seen, standing)

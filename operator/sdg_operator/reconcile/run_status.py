@@ -7,6 +7,7 @@ from sdg_operator.api.common import TERMINAL_STATES, Condition
 from sdg_operator.api.datageneration import DataGenerationStatus, Failure
 from sdg_operator.reconcile import clock
 from sdg_operator.reconcile.conditions import MESSAGE_LENGTH, Said, bounded, find, with_condition, without
+from sdg_operator.reconcile.cost import counted
 from sdg_operator.reconcile.plan import Action, Event, Plan
 from sdg_operator.reconcile.reasons import STORAGE_TROUBLE, Reason, reason_of
 from sdg_operator.reconcile.snapshot import Problem, RunSeen
@@ -45,6 +46,7 @@ def queued(seen: RunSeen, now: datetime, why: Problem, **changes: Any) -> DataGe
     said = Said("Progressing", "False", why.reason, why.message)
     return _changed(
         seen,
+        now,
         state="queued",
         message=bounded(why.message),
         storage_trouble_since=_storage_trouble_since(seen, now, why.reason),
@@ -76,6 +78,7 @@ def running(
         said = Said("Progressing", "False", Reason.NO_SIGNAL, f"{text} {beside.message}" if beside else text)
     return _changed(
         seen,
+        now,
         state="running",
         message=bounded(message),
         storage_trouble_since=_storage_trouble_since(seen, now, reason),
@@ -114,6 +117,7 @@ def ended(
         conditions = with_condition(conditions, one, seen.generation, now)
     return _changed(
         seen,
+        now,
         state=state,
         phase="Finished",
         message=bounded(why.message),
@@ -136,8 +140,9 @@ def told(cause: str, *after: str, length: int = MESSAGE_LENGTH) -> str:
     return f"{bounded(cause, length - len(rest) - 1)} {rest}".strip()
 
 
-def _changed(seen: RunSeen, **changes: Any) -> DataGenerationStatus:
-    return seen.status.model_copy(update={"observed_generation": seen.generation, **changes})
+def _changed(seen: RunSeen, now: datetime, **changes: Any) -> DataGenerationStatus:
+    changed = seen.status.model_copy(update={"observed_generation": seen.generation, **changes})
+    return counted(seen, changed, now)
 
 
 def _storage_trouble_since(seen: RunSeen, now: datetime, reason: str) -> str | None:
