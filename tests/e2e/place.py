@@ -166,17 +166,6 @@ class Place:
         with urllib.request.urlopen(request, timeout=10):
             pass
 
-    def end_teacher(self) -> None:
-        """Take the teacher away, as if it were being mended. What it was asked is kept for the judge."""
-        self.heard = self.teacher_log()
-        self.kubectl("scale", "deployment/answers", "--replicas=0")
-        self.kubectl("wait", "--for=delete", "pod", "--selector=app=answers", "--timeout=60s")
-
-    def mend_teacher(self) -> None:
-        self.kubectl("scale", "deployment/answers", "--replicas=1")
-        self.kubectl("rollout", "status", "deployment/answers", "--timeout=120s")
-        self._wait_for_teacher()
-
     def hold(self, *numbers: int) -> None:
         """Have the teacher be away for the leaves of these numbers, until `release`."""
         self.script(*(HOLD | {"contains": f"of list {number},"} for number in numbers))
@@ -272,10 +261,6 @@ class Place:
     def until_reason(self, reason: str, name: str = "run", seconds: float = 150) -> dict[str, Any]:
         """Wait until the Progressing condition gives this reason."""
         return self.until(f"waiting for {reason}", lambda s: why(s) == reason, name, seconds)
-
-    def until_attempt(self, number: int) -> None:
-        """Wait until a run's next attempt is on record: the one before it is over, pods and all."""
-        self.until(f"attempt {number}", lambda s: s.get("attempt", {}).get("number") == number)
 
     def until_ended(self, name: str = "run", seconds: float = 300) -> dict[str, Any]:
         return self.until("ended", lambda s: s.get("state") in ENDED, name, seconds)

@@ -140,11 +140,11 @@ MUTANTS = [
     Mutant(
         "inputs are taken from the settings of the moment",
         "run_status.py",
-        '    return seen.status.model_copy(update={"observed_generation": seen.generation, **changes})',
+        '    changed = seen.status.model_copy(update={"observed_generation": seen.generation, **changes})',
         '    resolved = changes.get("resolved") or seen.status.resolved\n'
         '    image = {"engine_image": seen.settings.images.engine}\n'
         '    changes["resolved"] = resolved.model_copy(update=image) if resolved else None\n'
-        '    return seen.status.model_copy(update={"observed_generation": seen.generation, **changes})',
+        '    changed = seen.status.model_copy(update={"observed_generation": seen.generation, **changes})',
     ),
     Mutant(
         "a run that lost its Job by hand fails",
