@@ -388,6 +388,8 @@ class World:
             self.broken.append(f"Job {job.name} is suspended, and the run reads as {status.state}")
         if job.suspended or status.state != "running":
             return
+        if mine and all(p.phase == "Pending" and not p.node for p in mine):
+            self.broken.append(f"{mine[0].name} finds no node, and the run reads as running")
         if mine and not busy and said.status == "True" and said.reason != Reason.MIXING:
             self.broken.append("nothing is at work, and it says that it progresses")
         if mine and not busy and not any(p.name in (status.message or "") for p in mine):
@@ -512,9 +514,14 @@ class World:
             self.broken.append("running, but no pod of the attempt has started")
 
     def check_back_to_queue(self, old: DataGenerationStatus) -> None:
-        job = next((j for j in self.jobs.values() if j.uid == old.attempt.job_uid), None)
-        if job is not None and job.finished is None and not job.suspended and not self.late:  # it saw what was then
-            self.broken.append("back to queued while its Job is at work")
+        attempt = old.attempt
+        uid = attempt.mix_job_uid if old.phase == "Mixing" else attempt.job_uid
+        job = next((j for j in self.jobs.values() if j.uid == uid), None)
+        if job is None or job.finished or job.suspended or self.late:  # it saw what was then
+            return
+        mine = [p for p in self.pods.values() if p.job_uid == uid and p.alive]
+        if any(p.phase == "Running" for p in mine) or all(p.node for p in mine):
+            self.broken.append("back to queued while its Job is at work, and no pod of it finds no node")
 
     def check_suspended(self, old: DataGenerationStatus) -> None:
         if any(c.type == "Suspended" and c.status == "True" for c in old.conditions):

@@ -103,6 +103,20 @@ _REFUSALS: Final = {
     "UntrustedCertificate": Reason.UNTRUSTED_CERTIFICATE,
 }
 
+OBSTACLES: Final = frozenset(
+    {
+        Reason.QUOTA_EXCEEDED,
+        Reason.ADMISSION_REFUSED,
+        Reason.UNSCHEDULABLE,
+        Reason.IMAGE_PULL,
+        Reason.CONTAINER_CONFIG,
+        Reason.CONTAINER_START,
+        Reason.VOLUME_MOUNT,
+        Reason.TEACHER_CRASH_LOOPING,
+    }
+)
+"""What the cluster says of a pod that it does not let work."""
+
 STORAGE_TROUBLE: Final = frozenset(
     {*_REFUSALS.values(), Reason.STORAGE_REFUSED, Reason.STORAGE_UNAVAILABLE, Reason.INPUTS_LOST}
 )

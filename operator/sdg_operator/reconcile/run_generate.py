@@ -29,7 +29,7 @@ from sdg_operator.reconcile.run_guards import (
     start_deadline,
     stray,
 )
-from sdg_operator.reconcile.run_pods import at_work, held_back
+from sdg_operator.reconcile.run_pods import at_work, held_back, turned_back
 from sdg_operator.reconcile.run_progress import fruitful, message, progress, samples
 from sdg_operator.reconcile.run_status import FAILURE_LENGTH, RunPlan, kept, look_again, plan, queued, running
 from sdg_operator.reconcile.snapshot import Problem, RunSeen
@@ -72,7 +72,8 @@ def _step(run: Run) -> RunPlan:
 def _advance(run: Run) -> RunPlan:
     seen, attempt, job = run.seen, run.attempt, run.seen.job
     if late := stray(run):
-        return plan(seen, seen.status, late, again=SOON)
+        why = Problem(Reason.STOPPING, f"Job {late.name} is stopped: {late.reason}.")
+        return plan(seen, kept(seen, run.now, why), late, again=SOON)
     if attempt.job_uid is None:
         if job is not None:
             return plan(seen, _with_attempt(run, job_uid=job.uid), again=0)
@@ -125,8 +126,9 @@ def _follow(run: Run, job: JobView) -> RunPlan:
     if stop:
         return plan(seen, kept(seen, now, stop), DeleteJob(job.name, job.uid, stop.message), again=SOON)
     started = any(has_started(pod) for pod in run.alive if pod.job_uid == job.uid)
-    if job.suspended or not (started or seen.status.state == "running"):
-        why = waiting(job, run.alive, seen.events, seen.queue_message)
+    obstacle = turned_back(run, job)
+    if job.suspended or obstacle or not (started or seen.status.state == "running"):
+        why = obstacle or waiting(job, run.alive, seen.events, seen.queue_message)
         late = start_deadline(run, why)
         status = queued(seen, now, late or why, **({"failure": _failure(late)} if late else {}))
         return plan(seen, _clocked(status, now, active=False), again=0 if late else look_again(seen, now, why))

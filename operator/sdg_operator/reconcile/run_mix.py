@@ -16,7 +16,7 @@ from sdg_operator.reconcile.cluster import JobView, PodView
 from sdg_operator.reconcile.conditions import bounded
 from sdg_operator.reconcile.ending import Ending, Meaning, ending
 from sdg_operator.reconcile.plan import CreateJob, DeleteJob, PutObject
-from sdg_operator.reconcile.reasons import Reason
+from sdg_operator.reconcile.reasons import OBSTACLES, Reason
 from sdg_operator.reconcile.run_close import continue_hint, cut_off, logs
 from sdg_operator.reconcile.run_guards import edited, has_started
 from sdg_operator.reconcile.run_status import (
@@ -55,7 +55,8 @@ def mix(seen: RunSeen, now: datetime) -> RunPlan:
     for pod in alive:
         if pod.deletion is None and pod.job_name and pod.job_uid != (job.uid if job else attempt.mix_job_uid):
             stop = DeleteJob(pod.job_name, pod.job_uid, f"pod {pod.name} is not of the mix at hand")
-            return plan(seen, seen.status, stop, again=_SOON)
+            why = Problem(Reason.STOPPING, f"Job {stop.name} is stopped: {stop.reason}.")
+            return plan(seen, _working(seen, now, why), stop, again=_SOON)
     if attempt.mix_job_uid is None:
         if job is not None:
             noted = attempt.model_copy(update={"mix_job_uid": job.uid})
@@ -70,6 +71,8 @@ def _working(seen: RunSeen, now: datetime, why: Problem | None, **changes: Any) 
     """The mix is on its way: what is usual about that is said by the message, what holds it back by the reason too."""
     if why is None or why.reason in USUAL:
         return running(seen, now, Reason.MIXING, _words(seen, why), **changes)
+    if why.reason in OBSTACLES:
+        return queued(seen, now, Problem(why.reason, _words(seen, why)), **changes)
     return running(seen, now, why.reason, _words(seen, why), moving=False, **changes)
 
 

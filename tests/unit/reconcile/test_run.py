@@ -353,14 +353,24 @@ def test_a_started_run_says_why_the_next_pod_does_not_run() -> None:
     pod = taken_away(world)
     world.now += timedelta(hours=2)
     status = decide(with_progress(world, SHARD), world.now).status
-    assert status.state == "running", "that no pod is at work is no evidence for queued"
+    assert status.state == "queued", "the scheduler says so"
     assert status.message == f"Pod {pod.name} finds no node: 0/1 nodes are available"
     found = find(status.conditions, "Progressing")
     assert found is not None
     assert (found.status, found.reason) == ("False", Reason.UNSCHEDULABLE)
+    assert status.attempt.active_since is None, "what it waits is no active time"
     world.status = status
     world.start_pods()
-    assert decide(world.observe(), world.now).status.message == "Generating data.", "the cause is past"
+    status = decide(world.observe(), world.now).status
+    assert (status.state, status.message) == ("running", "Generating data."), "the cause is past"
+
+
+def test_a_started_run_without_a_pod_is_not_called_queued_for_that() -> None:
+    """A Job has none for a moment before it is Complete."""
+    world = at_work(leaves=2)
+    world.pods.clear()
+    world.operate()
+    assert world.status.state == "running"
 
 
 def test_the_start_deadline_counts_for_each_pod_of_a_started_run() -> None:
@@ -369,10 +379,10 @@ def test_the_start_deadline_counts_for_each_pod_of_a_started_run() -> None:
     pod = taken_away(world)
     world.now += timedelta(hours=5)
     world.operate()
-    assert outcome(world) == ("running", ""), "no node, no deadline"
+    assert outcome(world) == ("queued", ""), "no node, no deadline"
     pod.node = "node1"
     world.operate()
-    assert outcome(world) == ("running", "StartDeadlineExceeded")
+    assert outcome(world) == ("queued", "StartDeadlineExceeded")
     heed(world)
     assert outcome(world)[0] == "failed"
 
@@ -389,11 +399,12 @@ def test_a_shard_that_finds_no_node_is_told(other: str) -> None:
     status = decide(seen, world.now).status
     found = find(status.conditions, "Progressing")
     assert found is not None
-    assert (status.state, found.reason) == ("running", Reason.UNSCHEDULABLE)
+    expected = ("running" if other == "at work" else "queued", Reason.UNSCHEDULABLE)
+    assert (status.state, found.reason) == expected
     assert f"Pod {second.name} finds no node" in found.message
     assert found.status == ("True" if other == "at work" else "False")
-    expected = "Generating data for taxonomy path" if other == "at work" else f"Pod {second.name} finds no node"
-    assert (status.message or "").startswith(expected)
+    words = "Generating data for taxonomy path" if other == "at work" else f"Pod {second.name} finds no node"
+    assert (status.message or "").startswith(words)
 
 
 def test_a_store_that_is_away_in_mid_run_is_told() -> None:
