@@ -17,6 +17,8 @@ CA_FILE: Final = f"{CA_FOLDER}/ca.crt"
 GRACE_SECONDS: Final = 60
 """Time to flush after SIGTERM: checkpoints are small, a leaf's samples a few megabytes."""
 
+_OWN_STORAGE: Final = "64Mi"
+
 _CONFINED: Final[Json] = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
@@ -80,7 +82,7 @@ def container(name: str, image: str, pod: PodSettings, resources: Resources, *, 
         "name": name,
         "image": image,
         "imagePullPolicy": pod.image_pull_policy,
-        "resources": resources_of(resources),
+        "resources": _with_own_storage(resources_of(resources)),
         "securityContext": {**_CONFINED, **({"readOnlyRootFilesystem": True} if read_only else {})},
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
@@ -92,6 +94,13 @@ def resources_of(resources: Resources) -> Json:
         for kind, amounts in (("limits", resources.limits), ("requests", resources.requests))
         if amounts
     }
+
+
+def _with_own_storage(resources: Json) -> Json:
+    """Room for a container's logs and what it writes beside its volumes; a quota may want a request of each."""
+    if any("ephemeral-storage" in amounts for amounts in resources.values()):
+        return resources
+    return {**resources, "requests": {**resources.get("requests", {}), "ephemeral-storage": _OWN_STORAGE}}
 
 
 def with_ephemeral_storage(container: Json, size: int) -> Json:

@@ -2,6 +2,7 @@
 
 from sdg_operator.api.common import Placement, Resources, Toleration
 from sdg_operator.api.datageneration import EnvVar, HubModel, ResolvedTeacher, ServedModel, TeacherServer
+from sdg_operator.api.settings import Defaults
 from sdg_operator.reconcile.jobs import GenerateJob, Job, JobHeader, MixJob, PodSettings, ValidateJob
 from sdg_operator.reconcile.names import Kind, Owner, Role
 
@@ -10,8 +11,8 @@ _RUN_ROOT = f"synthetic_data/{_UID}"
 _GIB = 2**30
 _ENGINE = "registry.example/sdg-engine:1.0"
 _RUNNER = "registry.example/sdg-runner:1.0"
-_ENGINE_RESOURCES = Resources(requests={"cpu": "500m", "memory": "1Gi"}, limits={"memory": "4Gi"})
-_RUNNER_RESOURCES = Resources(requests={"cpu": "50m", "memory": "128Mi"}, limits={"memory": "512Mi"})
+_ENGINE_RESOURCES = Defaults().engine_resources
+_RUNNER_RESOURCES = Defaults().runner_resources
 
 EVERYTHING = PodSettings(
     image_pull_policy="Always",

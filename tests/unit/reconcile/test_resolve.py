@@ -4,11 +4,19 @@ from typing import Any
 
 import pytest
 
-from sdg_operator.api.common import Placement
+from sdg_operator.api.common import Placement, Resources
 from sdg_operator.api.datageneration import DataGenerationSpec
-from sdg_operator.api.settings import Settings
+from sdg_operator.api.settings import Defaults, Settings
 from sdg_operator.api.taxonomy import TaxonomySpec
-from sdg_operator.reconcile.resolve import choose, overlay, refusal, resolve, resolved_teacher, taxonomy_refusal
+from sdg_operator.reconcile.resolve import (
+    choose,
+    laid_over,
+    overlay,
+    refusal,
+    resolve,
+    resolved_teacher,
+    taxonomy_refusal,
+)
 from sdg_operator.reconcile.snapshot import TeacherFound
 
 
@@ -203,3 +211,24 @@ def test_a_taxonomys_secrets_must_be_listed() -> None:
     assert problem is not None
     assert "'mine'" in problem.message
     assert taxonomy_refusal(spec, some_settings(allowed={"gitSecrets": ["mine"]})) is None
+
+
+@pytest.mark.parametrize(
+    ("own", "limits", "requests"),
+    [
+        (None, {"cpu": 4, "memory": "4Gi"}, {"cpu": "500m", "memory": "1Gi"}),
+        ({}, {"cpu": 4, "memory": "4Gi"}, {"cpu": "500m", "memory": "1Gi"}),
+        (
+            {"limits": {"nvidia.com/gpu": 1}},
+            {"cpu": 4, "memory": "4Gi", "nvidia.com/gpu": 1},
+            {"cpu": "500m", "memory": "1Gi"},
+        ),
+        ({"limits": {"memory": "64Mi"}}, {"cpu": 4, "memory": "64Mi"}, {"cpu": "500m"}),
+        ({"requests": {"cpu": 8}}, {"memory": "4Gi"}, {"cpu": 8, "memory": "1Gi"}),
+    ],
+)
+def test_a_run_changes_only_the_resources_that_it_names(
+    own: dict[str, Any] | None, limits: dict[str, Any], requests: dict[str, Any]
+) -> None:
+    found = laid_over(Defaults().engine_resources, None if own is None else Resources.model_validate(own))
+    assert (found.limits, found.requests) == (limits, requests)
