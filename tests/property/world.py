@@ -122,6 +122,10 @@ class SimPod:
     """Since when the node controller has found its node silent."""
     tolerant: bool = False
     """It tolerates all taints, so nobody deletes it from a lost node."""
+    added: bool = False
+    """A policy has added a container, which never ends by itself."""
+    ended_at: datetime | None = None
+    """When its own container has ended though the added one keeps it."""
 
     @property
     def alive(self) -> bool:
@@ -129,7 +133,9 @@ class SimPod:
 
     def json(self) -> dict[str, Any]:
         state: dict[str, Any] = {"waiting": {"reason": "ContainerCreating"}}
-        if self.phase == "Running":
+        if self.ended_at is not None:
+            state = {"terminated": {"exitCode": self.exit_code, "finishedAt": text(self.ended_at)}}
+        elif self.phase == "Running":
             state = {"running": {"startedAt": text(START)}}
         elif not self.alive and self.exit_code is not None:
             state = {"terminated": {"exitCode": self.exit_code, "reason": "Error" if self.exit_code else "Completed"}}
@@ -153,14 +159,14 @@ class SimPod:
             },
             "spec": {
                 "nodeName": self.node,
-                "containers": [{"name": "engine"}],
+                "containers": [*([{"name": "mesh"}] if self.added else []), {"name": "engine"}],
                 "tolerations": [{"operator": "Exists"}] if self.tolerant else [],
             },
             "status": {
                 "phase": self.phase,
                 "reason": self.reason,
                 "conditions": conditions,
-                "containerStatuses": [{"name": "engine", "state": state}],
+                "containerStatuses": [{"name": "engine", "state": state}, {"name": "mesh", "state": {"running": {}}}],
             },
         }
 
@@ -735,6 +741,9 @@ class World:
     def end_pod(self, pod: SimPod, exit_code: int, reason: str = "") -> None:
         if pod.role == "mix":
             self.mix_exits.add(exit_code)
+        if pod.added:
+            pod.exit_code, pod.ended_at = exit_code, pod.ended_at or self.now
+            return
         pod.phase, pod.exit_code, pod.reason = ("Succeeded" if exit_code == 0 else "Failed"), exit_code, reason
 
     # --- everything goes well ---
