@@ -164,7 +164,9 @@ class Engine(ApiModel):
     """What makes the samples."""
 
     image: Image | None = Field(default=None, description="Image that keeps the engine contract.")
-    resources: Resources | None = Field(default=None, description="Resources of the engine's container.")
+    resources: Resources | None = Field(
+        default=None, description="Resources of the engine's container, laid over the administrator's."
+    )
 
 
 class Pipeline(ApiModel):

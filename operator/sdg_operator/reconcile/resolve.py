@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 
-from sdg_operator.api.common import Placement
+from sdg_operator.api.common import Placement, Resources
 from sdg_operator.api.datageneration import DataGenerationSpec, Resolved, ResolvedTeacher, TeacherServer
 from sdg_operator.api.settings import OverridableField, Settings
 from sdg_operator.api.taxonomy import TaxonomySpec
@@ -166,7 +166,7 @@ def resolve(
     """Freeze every setting of a run."""
     d, s, g = settings.defaults, settings, spec.generation
     engine = spec.engine
-    engine_resources = (engine.resources if engine else None) or d.engine_resources
+    engine_resources = laid_over(d.engine_resources, engine.resources if engine else None)
 
     def given(name: str, default: int) -> int:
         value = getattr(g, name) if g else None
@@ -234,6 +234,18 @@ def _start_seconds(server: TeacherServer) -> int:
 def loading_seconds(given: int | None) -> int:
     """How long a served model may load before its start-up probe restarts it."""
     return given or _DEFAULT_LOADING_SECONDS
+
+
+def laid_over(default: Resources, own: Resources | None) -> Resources:
+    """A run's resources laid over the administrator's: who asks for a GPU alone still has requests and limits of cpu
+    and memory, which a quota may want. Of what the run names, in either of both, nothing is the administrator's."""
+    if own is None:
+        return default
+    named = own.limits.keys() | own.requests.keys()
+    return Resources(
+        limits={**{name: amount for name, amount in default.limits.items() if name not in named}, **own.limits},
+        requests={**{name: amount for name, amount in default.requests.items() if name not in named}, **own.requests},
+    )
 
 
 def overlay(default: Placement, own: Placement) -> Placement:
