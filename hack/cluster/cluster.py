@@ -32,6 +32,12 @@ _COREFILE: Final = """\
 """
 
 
+# Kubernetes 1.34 has it as a beta, which is off: administrators' policies that change pods are met in tests.
+_POLICIES: Final = {
+    "featureGates": {"MutatingAdmissionPolicy": True},
+    "runtimeConfig": {"admissionregistration.k8s.io/v1beta1": "true"},
+}
+
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 _MARK_ON_NODE: Final = "/kind/made-by-sdg-operator"
 
@@ -73,8 +79,8 @@ class Cluster:
     def up(self, *, nodes: int | None = None, gpus: int | None = None) -> None:
         """Create the cluster, or mend what is there; without numbers of nodes and GPUs they are as they were.
 
-        It is made anew only where it was never whole, a node is missing, another number of nodes is asked for, or
-        it does not answer in a minute.
+        It is made anew only where it was never whole, a node is missing, another number of nodes or another
+        configuration is asked for, or it does not answer in a minute.
         """
         with cache.lock("clusters"):
             cache.sweep()
@@ -82,7 +88,8 @@ class Cluster:
             engine = ensure()
             self._refuse_others(engine)
             wanted = nodes or self._nodes_asked()
-            if not self._whole.exists() or len(self._containers(engine)) != wanted or not self._revived(engine):
+            fits = self._whole.exists() and len(self._containers(engine)) == wanted and self._as_configured(wanted)
+            if not fits or not self._revived(engine):
                 # The mark of a whole cluster is set last: a creation that was killed may lack anything.
                 self._whole.unlink(missing_ok=True)
                 self._create(engine, wanted)
@@ -94,6 +101,10 @@ class Cluster:
 
     def _nodes_asked(self) -> int:
         return len(json.loads(self._asked.read_text())["nodes"]) if self._asked.exists() else 1
+
+    def _as_configured(self, nodes: int) -> bool:
+        """Whether it was made as it would be made now."""
+        return bool(json.loads(self._asked.read_text()) == self._config(nodes, made=self._made()))
 
     def _gpus_asked(self) -> int:
         return int(self._gpus.read_text()) if self._gpus.exists() else 2
@@ -197,6 +208,7 @@ class Cluster:
                 "serviceSubnet": network.SERVICE_NETWORK,
             },
             "containerdConfigPatches": patches,
+            **_POLICIES,
             "nodes": [{"role": role, "extraMounts": [mark]} for role in roles],
         }
 

@@ -125,10 +125,13 @@ class SimPod:
     scheduled: datetime = START
     began: datetime = START
     ended: datetime | None = None
+    """When its own container has ended, though one that was added may keep the pod."""
     held_from: datetime | None = None
     """When it got its node, by a clock that never goes back."""
     held_until: datetime | None = None
     """When its node was free of it, by the same clock."""
+    added: bool = False
+    """A policy has added a container, which never ends by itself."""
 
     @property
     def alive(self) -> bool:
@@ -136,11 +139,11 @@ class SimPod:
 
     def json(self) -> dict[str, Any]:
         state: dict[str, Any] = {"waiting": {"reason": "ContainerCreating"}}
-        if self.phase == "Running":
+        if self.phase == "Running" and self.ended is None:
             state = {"running": {"startedAt": text(self.began)}}
-        elif not self.alive and self.exit_code is not None:
+        elif self.ended is not None and self.exit_code is not None:
             state = {"terminated": {"exitCode": self.exit_code, "reason": "Error" if self.exit_code else "Completed"}}
-            state["terminated"] |= {"startedAt": text(self.began), "finishedAt": text(self.ended or START)}
+            state["terminated"] |= {"startedAt": text(self.began), "finishedAt": text(self.ended)}
         conditions = [
             {"type": "PodScheduled", "status": "True", "lastTransitionTime": text(self.scheduled)}
             if self.node
@@ -161,14 +164,14 @@ class SimPod:
             },
             "spec": {
                 "nodeName": self.node,
-                "containers": [{"name": "engine"}],
+                "containers": [*([{"name": "mesh"}] if self.added else []), {"name": "engine"}],
                 "tolerations": [{"operator": "Exists"}] if self.tolerant else [],
             },
             "status": {
                 "phase": self.phase,
                 "reason": self.reason,
                 "conditions": conditions,
-                "containerStatuses": [{"name": "engine", "state": state}],
+                "containerStatuses": [{"name": "engine", "state": state}, {"name": "mesh", "state": {"running": {}}}],
             },
         }
 
@@ -779,6 +782,9 @@ class World:
     def end_pod(self, pod: SimPod, exit_code: int, reason: str = "") -> None:
         if pod.role == "mix":
             self.mix_exits.add(exit_code)
+        if pod.added:
+            pod.exit_code, pod.ended = exit_code, pod.ended or self.now
+            return
         pod.phase, pod.exit_code, pod.reason = ("Succeeded" if exit_code == 0 else "Failed"), exit_code, reason
         pod.ended, pod.held_until = self.now, self.tick()
 

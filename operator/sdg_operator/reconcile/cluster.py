@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from sdg_operator.reconcile import clock
-from sdg_operator.reconcile.names import ATTEMPT_LABEL, QUEUE_LABEL, ROLE_LABEL, UID_LABEL, WATCH_LABEL
+from sdg_operator.reconcile.names import ATTEMPT_LABEL, MAIN_CONTAINERS, QUEUE_LABEL, ROLE_LABEL, UID_LABEL, WATCH_LABEL
 
 Json = Mapping[str, Any]
+ContainerRole = Literal["init", "sidecar", "main", "foreign"]
 
 _UNREACHABLE: Final = "node.kubernetes.io/unreachable"
 _USUAL_TOLERATION_SECONDS: Final = 300
@@ -102,7 +103,8 @@ def job_view(job: Json) -> JobView:
 @dataclass(frozen=True, slots=True)
 class ContainerView:
     name: str
-    role: Literal["init", "sidecar", "main"]
+    role: ContainerRole
+    """A webhook or policy may add containers: those that keep the pod going are foreign."""
     state: Literal["waiting", "running", "terminated"] = "waiting"
     reason: str = ""
     message: str = ""
@@ -165,6 +167,13 @@ class PodView:
     def main(self) -> ContainerView | None:
         return next((c for c in self.containers if c.role == "main"), None)
 
+    @property
+    def keepers(self) -> tuple[ContainerView, ...]:
+        """Foreign containers that keep the pod though its own work has ended: Kubernetes waits for each of them."""
+        if not self.alive or self.main is None or self.main.state != "terminated":
+            return ()
+        return tuple(c for c in self.containers if c.role == "foreign" and c.state != "terminated")
+
 
 def pod_view(pod: Json) -> PodView:
     meta, spec, status = _dict(pod.get("metadata")), _dict(pod.get("spec")), _dict(pod.get("status"))
@@ -223,10 +232,10 @@ def _containers(spec: Json, status: Json) -> Iterator[ContainerView]:
         yield _container(name, "sidecar" if container.get("restartPolicy") == "Always" else "init", found.get(name, {}))
     for container in _dicts(spec.get("containers")):
         name = _text(container.get("name"))
-        yield _container(name, "main", found.get(name, {}))
+        yield _container(name, "main" if name in MAIN_CONTAINERS else "foreign", found.get(name, {}))
 
 
-def _container(name: str, role: Literal["init", "sidecar", "main"], status: Json) -> ContainerView:
+def _container(name: str, role: ContainerRole, status: Json) -> ContainerView:
     states, last = _dict(status.get("state")), _dict(_dict(status.get("lastState")).get("terminated"))
     restarts, started = _number(status.get("restartCount")), status.get("started") is True
     last_message = _text(last.get("message")).strip()

@@ -91,16 +91,15 @@ def _pod(pod: PodView) -> Ending:
                 Reason.OUT_OF_MEMORY,
                 f"Container {container.name} of pod {pod.name} needed more memory than its limit.",
             )
-    if pod.phase != "Failed":
+    if pod.phase != "Failed" and not pod.keepers:
         return Ending(Meaning.NOTHING, Reason.RUNNING, "")
     ends = [_container(pod, c) for c in pod.containers if c.state == "terminated" and c.exit_code]
-    main = [e for e, c in ends if c.role != "sidecar"] or [e for e, _ in ends]
+    told = [[e for e, c in ends if c.role in roles] for roles in (("init", "main"), ("foreign",), ("sidecar",))]
     said = f": {pod.message}" if pod.message else ""
-    return max(
-        main,
-        key=_weight,
-        default=Ending(Meaning.FAULT, Reason.ENGINE_FAILED, f"{where} failed{said}"),
-    )
+    failed = Ending(Meaning.FAULT, Reason.ENGINE_FAILED, f"{where} failed{said}")
+    if pod.phase != "Failed":
+        failed = Ending(Meaning.NOTHING, Reason.RUNNING, "")
+    return max(next(filter(None, told), []), key=_weight, default=failed)
 
 
 def _taken_away(pod: PodView, where: str) -> Ending | None:

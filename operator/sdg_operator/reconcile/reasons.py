@@ -68,6 +68,7 @@ class Reason(StrEnum):
     FETCHING = "Fetching"
     STARTING = "Starting"
     NODE_LOST = "NodeLost"
+    FOREIGN_CONTAINER = "ForeignContainer"
     # why an attempt or a run ended
     JOB_EDITED = "JobEdited"
     JOB_DELETED = "JobDeleted"

@@ -16,6 +16,7 @@ from sdg_operator.reconcile.cluster import JobView
 from sdg_operator.reconcile.conditions import find
 from sdg_operator.reconcile.cost import judged, useful
 from sdg_operator.reconcile.ending import Ending, Meaning, ending
+from sdg_operator.reconcile.keepers import all_kept_up
 from sdg_operator.reconcile.plan import CreateJob, DeleteJob, PutObject, ReleaseJob
 from sdg_operator.reconcile.reasons import Reason
 from sdg_operator.reconcile.run_close import close, cut_off
@@ -125,7 +126,10 @@ def _follow(run: Run, job: JobView) -> RunPlan:
     stop = edited(job) or abandoned(run, job) or (idle_though_made(run, job) if made else run.wish)
     if stop:
         return plan(seen, kept(seen, now, stop), DeleteJob(job.name, job.uid, stop.message), again=SOON)
-    started = any(has_started(pod) for pod in run.alive if pod.job_uid == job.uid)
+    mine = [pod for pod in run.alive if pod.job_uid == job.uid]
+    if (keeper := all_kept_up(mine, now)) and run.standing is not None:
+        return _kept_up(run, job, keeper, run.standing)
+    started = any(has_started(pod) for pod in mine)
     obstacle = turned_back(run, job)
     if job.suspended or obstacle or not (started or seen.status.state == "running"):
         why = obstacle or waiting(job, run.alive, seen.events, seen.queue_message)
@@ -133,6 +137,15 @@ def _follow(run: Run, job: JobView) -> RunPlan:
         status = queued(seen, now, late or why, **({"failure": _failure(late)} if late else {}))
         return plan(seen, _clocked(status, now, active=False), again=0 if late else look_again(seen, now, why))
     return _work(run, job, started)
+
+
+def _kept_up(run: Run, job: JobView, keeper: Problem, at: Standing) -> RunPlan:
+    """The attempt is over but for containers that are not ours. Its Job is deleted once its ending is on record."""
+    if at.complete:
+        stop = DeleteJob(job.name, job.uid, keeper.message)
+        return plan(run.seen, kept(run.seen, run.now, keeper), stop, again=SOON)
+    end = ending(job, run.seen.pods, worked=has_worked(run))
+    return replace(_after(run, replace(end, message=f"{end.message} {keeper.message}".strip()), at), again_seconds=0)
 
 
 def _work(run: Run, job: JobView, started: bool) -> RunPlan:
@@ -199,7 +212,7 @@ def _over(run: Run) -> RunPlan:
     return _after(run, end, at)
 
 
-_DELETED_FOR: Final = frozenset({Reason.NODE_LOST, Reason.JOB_EDITED})
+_DELETED_FOR: Final = frozenset({Reason.NODE_LOST, Reason.JOB_EDITED, Reason.FOREIGN_CONTAINER})
 
 
 def _deleted_for(run: Run) -> Problem | None:

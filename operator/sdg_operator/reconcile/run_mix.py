@@ -1,5 +1,6 @@
 """Mixing: one Job after another until the manifest is there and can be believed."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from sdg_operator.reconcile.build import mix_job
 from sdg_operator.reconcile.cluster import JobView, PodView
 from sdg_operator.reconcile.conditions import bounded
 from sdg_operator.reconcile.ending import Ending, Meaning, ending
+from sdg_operator.reconcile.keepers import all_kept_up
 from sdg_operator.reconcile.plan import CreateJob, DeleteJob, PutObject
 from sdg_operator.reconcile.reasons import OBSTACLES, Reason
 from sdg_operator.reconcile.run_close import continue_hint, cut_off, logs
@@ -104,19 +106,14 @@ def _make(seen: RunSeen, now: datetime, alive: list[PodView]) -> RunPlan:
 
 
 def _follow(seen: RunSeen, now: datetime, job: JobView) -> RunPlan:
-    timeout = seen.status.resolved.node_lost_timeout_seconds if seen.status.resolved else 0
-    if changed := edited(job):
-        stop = DeleteJob(job.name, job.uid, changed.message)
-        return plan(seen, _working(seen, now, changed), stop, again=_SOON)
-    for pod in seen.pods:
-        if pod.job_uid == job.uid and pod.lost(now, timeout):
-            text = f"Node {pod.node} does not answer; its pod {pod.name} is given up."
-            stop = DeleteJob(job.name, job.uid, text)
-            return plan(seen, _working(seen, now, Problem(Reason.NODE_LOST, text)), stop, again=_SOON)
     trouble = seen.ledger.problem
-    if trouble and seen.spec.cancel and cut_off(seen, now, trouble):  # ends once its pod is gone
-        return plan(seen, _working(seen, now, trouble), DeleteJob(job.name, job.uid, trouble.message), again=_SOON)
+    # A canceled run whose bucket cannot be used ends once its pod is gone.
+    hopeless = trouble if trouble and seen.spec.cancel and cut_off(seen, now, trouble) else None
+    if stop := edited(job) or _abandoned(seen, now, job) or hopeless:
+        return plan(seen, _working(seen, now, stop), DeleteJob(job.name, job.uid, stop.message), again=_SOON)
     mine = [p for p in seen.pods if p.job_uid == job.uid]
+    if keeper := all_kept_up([p for p in mine if p.alive], now):
+        return _kept_up(seen, now, job, keeper)
     idle = not mine or any(p.alive and not has_started(p) for p in mine)
     if not idle and not job.suspended:
         lost = silent_node(p for p in mine if p.alive)
@@ -125,6 +122,25 @@ def _follow(seen: RunSeen, now: datetime, job: JobView) -> RunPlan:
     if job.suspended:
         return plan(seen, queued(seen, now, Problem(why.reason, _words(seen, why))), again=_SOON)
     return plan(seen, _working(seen, now, why), again=_SOON)
+
+
+def _abandoned(seen: RunSeen, now: datetime, job: JobView) -> Problem | None:
+    timeout = seen.status.resolved.node_lost_timeout_seconds if seen.status.resolved else 0
+    for pod in seen.pods:
+        if pod.job_uid == job.uid and pod.lost(now, timeout):
+            text = f"Node {pod.node} does not answer; its pod {pod.name} is given up."
+            return Problem(Reason.NODE_LOST, text)
+    return None
+
+
+def _kept_up(seen: RunSeen, now: datetime, job: JobView, keeper: Problem) -> RunPlan:
+    """The mix is over but for containers that are not ours: stopped with its Job."""
+    stop = DeleteJob(job.name, job.uid, keeper.message)
+    end = ending(job, seen.pods, worked=True)
+    if end.meaning is Meaning.NOTHING:  # whether it did what it should, the manifest will say
+        return plan(seen, _working(seen, now, keeper), stop, again=_SOON)
+    after = _after(seen, now, replace(end, message=f"{end.message} {keeper.message}"), None)
+    return replace(after, actions=(*after.actions, stop))
 
 
 def _over(seen: RunSeen, now: datetime, alive: list[PodView]) -> RunPlan:
@@ -141,9 +157,13 @@ def _over(seen: RunSeen, now: datetime, alive: list[PodView]) -> RunPlan:
         return cut_off(seen, now, why) or plan(seen, _working(seen, now, why), again=_FIRST_PAUSE)
     if ledger.manifest is not None and ledger.manifest_fault is None:
         return _finish(seen, now, ledger)
-    end = ending(seen.job, seen.pods, worked=True)
+    return _after(seen, now, ending(seen.job, seen.pods, worked=True), ledger.manifest_fault)
+
+
+def _after(seen: RunSeen, now: datetime, end: Ending, fault: str | None) -> RunPlan:
+    """What follows from how a mix ended that left no manifest, or one with a fault."""
     if end.meaning is Meaning.NOTHING or end.meaning is Meaning.FAULT or end.meaning is Meaning.FINAL:
-        return _failed(seen, now, end, ledger)
+        return _failed(seen, now, end, fault)
     return _taken_away(seen, now, end)
 
 
@@ -205,12 +225,11 @@ def _completed(seen: RunSeen, manifest: Manifest) -> str:
     return ". ".join(said)
 
 
-def _failed(seen: RunSeen, now: datetime, end: Ending, ledger: Ledger) -> RunPlan:
-    fault = ledger.manifest_fault or "There is no manifest."
-    said = f"{end.message or 'The mix ended.'} {fault}"
+def _failed(seen: RunSeen, now: datetime, end: Ending, fault: str | None) -> RunPlan:
+    said = f"{end.message or 'The mix ended.'} {fault or 'There is no manifest.'}"
     failures = seen.status.attempt.mix_failures + 1
     if end.meaning is Meaning.FINAL or failures > _MAX_FAILURES:
-        unmade = Reason.RESULT_INCOMPLETE if ledger.manifest_fault else Reason.MIX_FAILED
+        unmade = Reason.RESULT_INCOMPLETE if fault else Reason.MIX_FAILED
         reason = end.reason if end.meaning is Meaning.FINAL else unmade
         if seen.spec.cancel or seen.status.outcome == "canceled":
             text = told(f"Canceled. The finished samples could not be mixed: {said}", logs(seen))

@@ -2,6 +2,7 @@
 
 from sdg_operator.reconcile.cluster import JobView, PodView
 from sdg_operator.reconcile.ending import Meaning, ending
+from sdg_operator.reconcile.keepers import kept_up
 from sdg_operator.reconcile.reasons import OBSTACLES
 from sdg_operator.reconcile.run_guards import Run, has_started
 from sdg_operator.reconcile.run_status import USUAL
@@ -22,7 +23,7 @@ def held_back(run: Run, job: JobView) -> Problem | None:
     why = _waiting(run, job, [pod for pod in alive if not has_started(pod)])
     again = None if at_work(run, job) else _started_again(run, job)
     if again is None or why is None or why.reason in USUAL:
-        return again or why
+        return again or why or kept_up(alive, run.now)
     return Problem(why.reason, f"{again.message} {why.message}")
 
 

@@ -5,6 +5,7 @@ the short report in the termination message of its pod.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final, Literal
@@ -16,7 +17,8 @@ from sdg_operator.reconcile.build import validate_job
 from sdg_operator.reconcile.cluster import JobView
 from sdg_operator.reconcile.conditions import Said, bounded, find, with_condition
 from sdg_operator.reconcile.ending import ending
-from sdg_operator.reconcile.plan import Action, CreateJob, Event, Plan, ReleaseJob
+from sdg_operator.reconcile.keepers import all_kept_up
+from sdg_operator.reconcile.plan import Action, CreateJob, DeleteJob, Event, Plan, ReleaseJob
 from sdg_operator.reconcile.reasons import Reason, refusal_of_store
 from sdg_operator.reconcile.resolve import taxonomy_refusal
 from sdg_operator.reconcile.snapshot import Problem, TaxonomySeen
@@ -148,6 +150,9 @@ def _make(seen: TaxonomySeen, now: datetime) -> TaxonomyPlan:
 
 
 def _follow(seen: TaxonomySeen, now: datetime, job: JobView) -> TaxonomyPlan:
+    if keeper := all_kept_up([pod for pod in seen.pods if pod.job_uid == job.uid and pod.alive], now):
+        told = _conclude(seen, now)
+        return replace(told, actions=(*told.actions, DeleteJob(job.name, job.uid, keeper.message)))
     if any(pod.main and pod.main.state != "waiting" for pod in seen.pods if pod.job_uid == job.uid):
         why = Problem(Reason.CHECKING, "The taxonomy is being checked.")
         return _plan(seen, _checking(seen, now, "running", why), again=_SOON)

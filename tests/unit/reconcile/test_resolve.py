@@ -189,6 +189,30 @@ def test_the_teachers_patience_is_frozen_where_the_administrator_sets_it() -> No
     assert patience(teacherPatienceSeconds=60) == 60
 
 
+@pytest.mark.parametrize(
+    ("own", "limits", "requests"),
+    [
+        (None, {"cpu": "2", "memory": "4Gi"}, {"cpu": "500m", "memory": "1Gi"}),
+        (
+            {"limits": {"nvidia.com/gpu": 1}},
+            {"cpu": "2", "memory": "4Gi", "nvidia.com/gpu": 1},
+            {"cpu": "500m", "memory": "1Gi"},
+        ),
+        ({"limits": {"memory": "48Mi"}}, {"cpu": "2", "memory": "48Mi"}, {"cpu": "500m"}),
+        ({"requests": {"cpu": 3}}, {"memory": "4Gi"}, {"cpu": 3, "memory": "1Gi"}),
+    ],
+    ids=["none", "a GPU", "a limit below the default request", "a request above the default limit"],
+)
+def test_resources_are_laid_over_the_administrators_one_by_one(
+    own: dict[str, Any] | None, limits: dict[str, Any], requests: dict[str, Any]
+) -> None:
+    default = Resources.model_validate(
+        {"limits": {"cpu": "2", "memory": "4Gi"}, "requests": {"cpu": "500m", "memory": "1Gi"}}
+    )
+    got = laid_over(default, None if own is None else Resources.model_validate(own))
+    assert (got.limits, got.requests) == (limits, requests)
+
+
 def test_placements_are_merged() -> None:
     default = Placement.model_validate(
         {"nodeSelector": {"a": "1", "b": "1"}, "tolerations": [{"key": "gpu"}], "priorityClassName": "low"}

@@ -339,6 +339,83 @@ def test_a_node_is_lost_though_its_pod_tolerates_that_for_ever() -> None:
 # --- a started run whose pods are not at work ---
 
 
+def kept_up(world: World, exit_code: int) -> SimPod:
+    """The work of the pod ends while a container that a policy added goes on."""
+    pod = the_pod(world)
+    pod.added = True
+    world.end_pod(pod, exit_code)
+    world.operate()
+    assert pod.deletion is None, "it may end by itself"
+    world.now += timedelta(seconds=31)
+    return pod
+
+
+def test_a_foreign_container_that_keeps_a_pod_is_named_and_ended_once_all_is_made() -> None:
+    world = at_work(leaves=1)
+    world.make_leaf(the_pod(world))
+    pod = kept_up(world, 0)
+    world.operate()
+    assert reason(world.status) == Reason.FOREIGN_CONTAINER
+    assert f"pod {pod.name}" in (world.status.message or "")
+    assert "container mesh" in (world.status.message or "")
+    assert pod.deletion is not None
+    world.settle()
+    assert outcome(world) == ("completed", "")
+    assert world.status.attempt.number == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "why"), [(ExitCode.INTERNAL, Reason.ENGINE_FAILED), (ExitCode.TEACHER_REFUSED, Reason.TEACHER_REFUSED)]
+)
+def test_how_work_ended_in_a_pod_that_a_foreign_container_keeps_counts_as_in_any_other(code: int, why: Reason) -> None:
+    world = at_work(leaves=1, max_fruitless=0)
+    pod = kept_up(world, int(code))
+    operate_until(world, lambda s: s.state == "failed")
+    assert outcome(world) == ("failed", why)
+    assert "container mesh" in (world.status.message or "")
+    assert pod.name not in world.pods
+
+
+def test_an_outage_in_a_pod_that_a_foreign_container_keeps_is_waited_for_without_its_gpu() -> None:
+    world = at_work(leaves=1, max_fruitless=0)
+    pod = kept_up(world, int(ExitCode.TEACHER_UNAVAILABLE))
+    operate_until(world, lambda s: s.attempt.number == 2)
+    assert reason(world.status) == Reason.TEACHER_UNAVAILABLE
+    operate_until(world, lambda _: pod.name not in world.pods)
+    world.settle()
+    assert outcome(world) == ("completed", "")
+
+
+def test_a_shard_that_is_done_and_kept_is_told_while_others_are_at_work() -> None:
+    world = at_work(leaves=2, parallelism=2)
+    done, other = (pod for pod in world.pods.values())
+    world.make_leaf(done)
+    done.added = True
+    world.end_pod(done, 0)
+    world.now += timedelta(seconds=31)
+    world.operate()
+    assert reason(world.status) == Reason.FOREIGN_CONTAINER
+    assert (done.deletion, other.deletion) == (None, None)
+    world.settle()
+    assert outcome(world) == ("completed", "")
+
+
+@pytest.mark.parametrize(("code", "state"), [(0, "completed"), (ExitCode.EMPTY_RESULT, "failed")])
+def test_a_mix_that_a_foreign_container_keeps_is_ended(code: int, state: str) -> None:
+    world = at_work(leaves=1)
+    world.make_leaf(the_pod(world))
+    world.end_pod(the_pod(world), 0)
+    operate_until(world, lambda _: any(pod.role == "mix" for pod in world.pods.values()))
+    world.start_pods()
+    if code == 0:
+        world.mix_samples()
+    pod = kept_up(world, int(code))
+    world.operate()
+    assert "container mesh" in (world.status.message or "")
+    operate_until(world, lambda s: s.state == state)
+    assert pod.name not in world.pods or pod.deletion is not None
+
+
 def taken_away(world: World) -> SimPod:
     """The pod is preempted, and its like finds no node."""
     pod = next(p for p in world.pods.values() if p.phase == "Running")

@@ -9,11 +9,11 @@ import pytest
 from sdg_operator.api.settings import Settings
 from sdg_operator.api.taxonomy import TaxonomySpec, TaxonomyStatus
 from sdg_operator.reconcile import clock
-from sdg_operator.reconcile.cluster import JobView
+from sdg_operator.reconcile.cluster import JobView, pod_view
 from sdg_operator.reconcile.conditions import find
 from sdg_operator.reconcile.jobs import ValidateJob
 from sdg_operator.reconcile.names import Owner
-from sdg_operator.reconcile.plan import CreateJob, ReleaseJob
+from sdg_operator.reconcile.plan import CreateJob, DeleteJob, ReleaseJob
 from sdg_operator.reconcile.reasons import Reason
 from sdg_operator.reconcile.snapshot import Look, Problem, TaxonomySeen
 from sdg_operator.reconcile.taxonomy import TaxonomyPlan, answers, decide
@@ -236,6 +236,28 @@ def test_a_check_whose_pod_was_killed_says_nothing_of_the_taxonomy() -> None:
     assert plan.status.check.inconclusive == 1
     assert not decide(seen(status=plan.status), NOW).status.check.open
     assert decide(seen(status=plan.status), NOW + timedelta(minutes=1)).status.check.open
+
+
+def test_a_check_that_a_foreign_container_keeps_is_concluded_and_its_job_deleted() -> None:
+    ended = {"terminated": {"exitCode": 0, "finishedAt": "2026-01-01T11:59:00Z", "message": GOOD.to_text()}}
+    pod = pod_view(
+        {
+            "metadata": {"name": "p", "ownerReferences": [{"kind": "Job", "name": "j", "uid": "job-uid"}]},
+            "spec": {"containers": [{"name": "mesh"}, {"name": "validate"}]},
+            "status": {
+                "phase": "Running",
+                "containerStatuses": [{"name": "mesh", "state": {"running": {}}}, {"name": "validate", "state": ended}],
+            },
+        }
+    )
+    checked = seen(status=checking(job_uid="job-uid"), job=a_job(), pods=(pod,), report=GOOD.to_text())
+    soon = decide(checked, NOW - timedelta(seconds=40))
+    assert (soon.status.check.open, soon.actions) == (True, ())
+    plan = decide(checked, NOW)
+    assert ready(plan) == ("True", "Valid")
+    (deleted,) = plan.actions
+    assert isinstance(deleted, DeleteJob)
+    assert "container mesh" in deleted.reason
 
 
 @pytest.mark.parametrize("spec", [BUCKET, GIT], ids=["bucket", "Git"])
