@@ -113,15 +113,15 @@ class Defaults(SettingsModel):
     model_family: ModelFamily = Field(default="mixtral", description="Chat template of the teacher.")
     parallelism: int = Field(default=1, ge=1, le=64, description="Engines at once.")
     engine_resources: _Resources = Field(
-        default=Resources(requests={"cpu": "500m", "memory": "1Gi"}, limits={"cpu": 4, "memory": "4Gi"}),
+        default=Resources(requests={"cpu": "500m", "memory": "1Gi"}, limits={"cpu": 2, "memory": "4Gi"}),
         description="Resources of the engine; GPUs belong to teacher.server.",
     )
     mix_resources: _Resources = Field(
-        default=Resources(requests={"cpu": "500m", "memory": "1Gi"}, limits={"cpu": 4, "memory": "4Gi"}),
+        default=Resources(requests={"cpu": "500m", "memory": "1Gi"}, limits={"cpu": 2, "memory": "4Gi"}),
         description="Resources of the mix.",
     )
     runner_resources: _Resources = Field(
-        default=Resources(requests={"cpu": "50m", "memory": "128Mi"}, limits={"cpu": 2, "memory": "512Mi"}),
+        default=Resources(requests={"cpu": "50m", "memory": "128Mi"}, limits={"cpu": 1, "memory": "512Mi"}),
         description="Resources of validate, fetch and sync.",
     )
     placement: _Placement = Field(

@@ -4,7 +4,7 @@ The pods themselves are real: the API server's own Job controller makes them, co
 """
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hack.cluster.apiserver import ApiAccess
@@ -25,6 +25,7 @@ class Kubelet:
     def __init__(self, server: ApiAccess, namespace: str) -> None:
         self._server = server
         self._namespace = namespace
+        self._started: dict[str, str] = {}
 
     def pods(self, owner: str, role: str) -> list[Pod]:
         """The pods that have not ended, of a resource's Jobs with this role; in order of their index."""
@@ -39,9 +40,10 @@ class Kubelet:
         wait_for(what, _WAIT, lambda: len(self.pods(owner, role)) == count)
         return self.pods(owner, role)
 
-    def start(self, pod: Pod) -> None:
-        """It got a node, its init containers have ended well, and the rest is running."""
-        now = clock.to_text(datetime.now(UTC))
+    def start(self, pod: Pod, *, ago: timedelta = timedelta()) -> None:
+        """It got a node, its init containers have ended well, and the rest is running; all so long ago."""
+        now = clock.to_text(datetime.now(UTC) - ago)
+        self._started[pod["metadata"]["uid"]] = now
         running = {"running": {"startedAt": now}}
         done = {"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": now, "finishedAt": now}}
         init = pod["spec"].get("initContainers", [])
@@ -63,7 +65,7 @@ class Kubelet:
             "exitCode": exit_code,
             "reason": "Error" if exit_code else "Completed",
             "message": message,
-            "startedAt": now,
+            "startedAt": self._started.get(pod["metadata"]["uid"], now),
             "finishedAt": now,
         }
         (main,) = pod["spec"]["containers"]

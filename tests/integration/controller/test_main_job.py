@@ -6,6 +6,7 @@ says, and writes into the bucket what the pods' programs write.
 
 import hashlib
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -140,7 +141,7 @@ def leaves_of(stage: Stage, owner: str, attempt: int) -> tuple[tuple[str, ...], 
 
 def test_two_resources_become_training_files(stage: Stage, operator: OperatorProcess, tmp_path: Path) -> None:
     taxonomy(stage.server, stage.namespace, "birds")
-    apply_run(stage, "birds-1", parallelism=2)
+    apply_run(stage, "birds-1", parallelism=2, engine={"resources": {"limits": {"nvidia.com/gpu": 2}}})
     end_check(stage, tmp_path, "wren", "heron")
     checked = stage.wait_status("taxonomy/birds", lambda status: status.get("state") == "completed")
     assert checked["leaves"]["total"] == 2
@@ -150,7 +151,7 @@ def test_two_resources_become_training_files(stage: Stage, operator: OperatorPro
     assert stage.status("dg/birds-1")["snapshotDigest"] == checked["snapshot"]["digest"]
     assert stage.status("dg/birds-1")["plan"]["leaves"] == 2
     (for_first,), (for_second,) = leaves_of(stage, "birds-1", 1)
-    stage.kubelet.start(first)
+    stage.kubelet.start(first, ago=timedelta(hours=1))
     stage.kubelet.start(second)
     stage.wait_status("dg/birds-1", lambda status: status.get("state") == "running")
 
@@ -184,6 +185,8 @@ def test_two_resources_become_training_files(stage: Stage, operator: OperatorPro
     assert ended["dataMetrics"]["samples"] == {"knowledge": 0, "skills": 147, "total": 147}
     assert ended["dataMetrics"]["tokens"] == {"prompt": 20, "completion": 10, "total": 30}
     assert (ended["progress"]["percent"], ended["progress"]["leaves"]) == (100, "2/2")
+    assert 2 <= ended["cost"]["gpuSeconds"] / 3600 < 3, "the two GPUs of the first pod for an hour, and that hour once"
+    assert ended["cost"]["wastedGpuSeconds"] < 3600, "all but moments were work"
     assert len(generate_jobs(stage.server, stage.namespace)) == 1, "one attempt, though pod and operator were killed"
 
 

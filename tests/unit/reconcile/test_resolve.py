@@ -240,14 +240,14 @@ def test_a_taxonomys_secrets_must_be_listed() -> None:
 @pytest.mark.parametrize(
     ("own", "limits", "requests"),
     [
-        (None, {"cpu": 4, "memory": "4Gi"}, {"cpu": "500m", "memory": "1Gi"}),
-        ({}, {"cpu": 4, "memory": "4Gi"}, {"cpu": "500m", "memory": "1Gi"}),
+        (None, {"cpu": 2, "memory": "4Gi"}, {"cpu": "500m", "memory": "1Gi"}),
+        ({}, {"cpu": 2, "memory": "4Gi"}, {"cpu": "500m", "memory": "1Gi"}),
         (
             {"limits": {"nvidia.com/gpu": 1}},
-            {"cpu": 4, "memory": "4Gi", "nvidia.com/gpu": 1},
+            {"cpu": 2, "memory": "4Gi", "nvidia.com/gpu": 1},
             {"cpu": "500m", "memory": "1Gi"},
         ),
-        ({"limits": {"memory": "64Mi"}}, {"cpu": 4, "memory": "64Mi"}, {"cpu": "500m"}),
+        ({"limits": {"memory": "64Mi"}}, {"cpu": 2, "memory": "64Mi"}, {"cpu": "500m"}),
         ({"requests": {"cpu": 8}}, {"memory": "4Gi"}, {"cpu": 8, "memory": "1Gi"}),
     ],
 )
