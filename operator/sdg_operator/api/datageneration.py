@@ -388,6 +388,9 @@ class Resolved(ApiModel):
     )
     placement: Placement = Field(description="Where the pods go.")
     queue_name: Annotated[str, Field(max_length=253)] | None = Field(default=None, description="Kueue LocalQueue.")
+    queue_priority_class_name: Annotated[str, Field(max_length=253)] | None = Field(
+        default=None, description="Kueue WorkloadPriorityClass."
+    )
     max_failed_leaves: int = Field(description="Leaves that may fail.")
     max_fruitless_attempts: int = Field(description="Attempts without progress.")
     start_deadline_seconds: int | None = Field(default=None, description="Start deadline.")

@@ -6,7 +6,7 @@ from sdg_operator.api import API_VERSION
 from sdg_operator.api.common import Resources
 from sdg_operator.api.quantity import value_of
 from sdg_operator.reconcile.jobs import JobHeader, PodSettings
-from sdg_operator.reconcile.names import QUEUE_LABEL
+from sdg_operator.reconcile.names import QUEUE_LABEL, QUEUE_PRIORITY_LABEL
 
 Json = dict[str, Any]
 
@@ -26,10 +26,11 @@ def job(header: JobHeader, pod: PodSettings, spec: Json, pod_spec: Json) -> Json
     """A batch/v1 Job of one pod template. `spec` is the Job's own, without the template."""
     labels = {**pod.labels, **pod.placement.labels, **header.labels}
     annotations = dict(pod.placement.annotations)
+    kueue = {QUEUE_LABEL: header.queue_name, QUEUE_PRIORITY_LABEL: header.queue_priority}
     metadata: Json = {
         "name": header.name,
         "namespace": header.namespace,
-        "labels": labels | ({QUEUE_LABEL: header.queue_name} if header.queue_name else {}),
+        "labels": labels | {label: value for label, value in kueue.items() if value},
         "ownerReferences": [
             {
                 "apiVersion": API_VERSION,

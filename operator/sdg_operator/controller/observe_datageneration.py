@@ -29,7 +29,7 @@ from sdg_operator.controller.observe_merge import look_at_merge
 from sdg_operator.controller.observe_taxonomy import source_revision
 from sdg_operator.reconcile import clock
 from sdg_operator.reconcile.cluster import EventView, JobView, PodView
-from sdg_operator.reconcile.names import QUEUE_LABEL, Key, Owner, Role, job_name
+from sdg_operator.reconcile.names import QUEUE_LABEL, QUEUE_PRIORITY_LABEL, Key, Owner, Role, job_name
 from sdg_operator.reconcile.reasons import Reason
 from sdg_operator.reconcile.resolve import choose, taxonomy_storage
 from sdg_operator.reconcile.run_accept import pinned
@@ -81,6 +81,7 @@ class RunObserver:
     def read(self, body: Mapping[str, Any], now: datetime) -> RunSeen:
         """What the object itself says; raises `ValidationError`."""
         meta = body["metadata"]
+        labels = meta.get("labels") or {}
         return RunSeen(
             owner=Owner("DataGeneration", meta["namespace"], meta["name"], meta["uid"]),
             generation=int(meta.get("generation", 0)),
@@ -89,7 +90,8 @@ class RunObserver:
             status=DataGenerationStatus.model_validate(body.get("status") or {}),
             settings=self._settings,
             deleting=bool(meta.get("deletionTimestamp")),
-            queue_name=(meta.get("labels") or {}).get(QUEUE_LABEL),
+            queue_name=labels.get(QUEUE_LABEL),
+            queue_priority=labels.get(QUEUE_PRIORITY_LABEL),
         )
 
     async def look(self, read: RunSeen, now: datetime) -> RunSeen:

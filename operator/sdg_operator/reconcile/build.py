@@ -55,7 +55,13 @@ def generate_job(seen: RunSeen, shards: int) -> GenerateJob:
     if resolved is None or resolved.teacher is None or plan is None:
         raise ValueError("a run that generates has resolved settings with a teacher, and a plan")
     return GenerateJob(
-        header=JobHeader(seen.owner, "generate", seen.status.attempt.number, resolved.queue_name),
+        header=JobHeader(
+            seen.owner,
+            "generate",
+            seen.status.attempt.number,
+            resolved.queue_name,
+            resolved.queue_priority_class_name,
+        ),
         pod=run_pods(resolved),
         shards=shards,
         run_root=RunLayout.of(resolved.prefix, seen.owner.uid).root,

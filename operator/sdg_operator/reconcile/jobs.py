@@ -36,6 +36,8 @@ class JobHeader:
     """Number of the check, the generate attempt or the mix attempt; from 1."""
     queue_name: str | None = None
     """Kueue LocalQueue; label `names.QUEUE_LABEL` on the Job where given."""
+    queue_priority: str | None = None
+    """Kueue's WorkloadPriorityClass; label `names.QUEUE_PRIORITY_LABEL` on the Job where given."""
 
     @property
     def name(self) -> str:

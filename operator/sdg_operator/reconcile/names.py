@@ -19,6 +19,8 @@ UID_LABEL: Final = f"{GROUP}/uid"
 ROLE_LABEL: Final = f"{GROUP}/role"
 ATTEMPT_LABEL: Final = f"{GROUP}/attempt"
 QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
+QUEUE_PRIORITY_LABEL: Final = "kueue.x-k8s.io/priority-class"
+"""Name of a WorkloadPriorityClass: who comes first in the queue, without a word to the scheduler."""
 MAIN_CONTAINERS: Final = frozenset({"validate", "engine", "mix"})
 """What pods of ours are for; whatever else runs beside their sidecars, somebody added."""
 CHECK_REQUESTED_ANNOTATION: Final = f"{GROUP}/check-requested"

@@ -31,6 +31,7 @@ class Choice:
     pipeline: str
     pipeline_config_map: str | None
     queue_name: str | None = None
+    queue_priority: str | None = None
 
 
 def storage_secret(spec: DataGenerationSpec, taxonomy_secret: str | None, settings: Settings) -> str:
@@ -45,7 +46,11 @@ def taxonomy_storage(spec: TaxonomySpec, settings: Settings) -> str:
 
 
 def choose(
-    spec: DataGenerationSpec, taxonomy_secret: str | None, settings: Settings, queue_name: str | None = None
+    spec: DataGenerationSpec,
+    taxonomy_secret: str | None,
+    settings: Settings,
+    queue_name: str | None = None,
+    queue_priority: str | None = None,
 ) -> Choice:
     """Return what the spec asks for; whether it may, `refusal` says."""
     server = spec.teacher.server if spec.teacher else None
@@ -59,6 +64,7 @@ def choose(
         pipeline="custom" if config_map else name,
         pipeline_config_map=config_map,
         queue_name=queue_name,
+        queue_priority=queue_priority,
     )
 
 
@@ -204,6 +210,7 @@ def resolve(
         pod_hour_price=pod_hour_price(engine_resources, choice.server, s.prices),
         placement=overlay(d.placement, spec.placement),
         queue_name=choice.queue_name,
+        queue_priority_class_name=choice.queue_priority,
         auxiliary_queue_name=s.queues.auxiliary,
         max_failed_leaves=d.max_failed_leaves if spec.max_failed_leaves is None else spec.max_failed_leaves,
         max_fruitless_attempts=d.max_fruitless_attempts

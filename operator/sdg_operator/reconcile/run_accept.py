@@ -111,7 +111,8 @@ def _freeze(seen: RunSeen, now: datetime) -> RunPlan:
     snapshot = pinned(asked_digest(seen), taxonomy, seen.created) if taxonomy else None
     if isinstance(snapshot, Problem):
         raise AssertionError(snapshot.message)
-    choice = choose(spec, taxonomy.spec.storage_secret_name if taxonomy else None, seen.settings, seen.queue_name)
+    own_secret = taxonomy.spec.storage_secret_name if taxonomy else None
+    choice = choose(spec, own_secret, seen.settings, seen.queue_name, seen.queue_priority)
     files = around.pipeline_files.found or {}
     digest = leaves.digest(repr(sorted(files.items())).encode()) if files else None
     teacher = resolved_teacher(choice, around.teacher.found) if taxonomy else None

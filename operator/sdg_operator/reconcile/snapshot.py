@@ -120,6 +120,7 @@ class RunSeen:
     settings: Settings
     deleting: bool = False
     queue_name: str | None = None
+    queue_priority: str | None = None
     surroundings: Surroundings = Surroundings()
     job: JobView | None = None
     """The Job that has the name of the attempt at hand."""

@@ -37,7 +37,8 @@ EVERYTHING = PodSettings(
 
 def _header(kind: Kind, role: Role, queue: str | None = None) -> JobHeader:
     name = "birds" if kind == "Taxonomy" else "birds-1"
-    return JobHeader(Owner(kind, "team-birds", name, _UID), role, attempt=2, queue_name=queue)
+    priority = "urgent" if queue else None
+    return JobHeader(Owner(kind, "team-birds", name, _UID), role, attempt=2, queue_name=queue, queue_priority=priority)
 
 
 def _generate(

@@ -117,7 +117,7 @@ def test_a_pod_costs_what_its_devices_cost(spec: dict[str, Any], price: str | No
 
 def test_an_empty_spec_gets_every_default() -> None:
     spec, settings = a_spec(), some_settings()
-    choice = choose(spec, None, settings, "gpus")
+    choice = choose(spec, None, settings, "gpus", "urgent")
     teacher = resolved_teacher(choice, TeacherFound("http://t/v1", "m", has_token=True))
     got = resolve(spec, settings, choice, teacher, None)
     assert got.storage_secret_name == "sdg-storage"
@@ -125,7 +125,7 @@ def test_an_empty_spec_gets_every_default() -> None:
     assert (got.engine_image, got.runner_image, got.mix_image) == ("engine:1", "runner:1", "engine:1")
     assert (got.pipeline, got.scale_factor, got.batch_size) == ("full", 30, 32)
     assert (got.max_failed_leaves, got.max_fruitless_attempts, got.start_deadline_seconds) == (0, 3, 3600)
-    assert got.queue_name == "gpus"
+    assert (got.queue_name, got.queue_priority_class_name) == ("gpus", "urgent")
     assert got.teacher is not None
     assert (got.teacher.endpoint, got.teacher.has_token, got.teacher.has_ca) == ("http://t/v1", True, False)
 
