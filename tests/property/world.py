@@ -126,10 +126,10 @@ class SimPod:
     began: datetime = START
     ended: datetime | None = None
     """When its own container has ended, though one that was added may keep the pod."""
-    held_from: datetime | None = None
-    """When it got its node, by a clock that never goes back."""
-    held_until: datetime | None = None
-    """When its node was free of it, by the same clock."""
+    held_from: float | None = None
+    """When it got its node, in seconds that have passed (`World.tick`)."""
+    held_until: float | None = None
+    """When its node was free of it, likewise."""
     added: bool = False
     """A policy has added a container, which never ends by itself."""
 
@@ -248,7 +248,8 @@ class World:
     signs: tuple[int, ...] = ()
     signed: datetime = START
     """When the latest of the signs of life was seen."""
-    latest: datetime = START
+    elapsed: float = 0.0
+    ticked: datetime = START
     ever: list[SimPod] = field(default_factory=list)
     """Every pod that has had a node."""
 
@@ -503,13 +504,14 @@ class World:
 
     def gpu_seconds(self) -> float:
         """What generate pods have held so far, a GPU each."""
-        spans = [(pod.held_from, pod.held_until or self.tick()) for pod in self.ever if pod.role == "generate"]
-        return sum((end - begin).total_seconds() for begin, end in spans if begin)
+        spans = [(pod.held_from, pod.held_until) for pod in self.ever if pod.role == "generate"]
+        return sum((self.tick() if end is None else end) - begin for begin, end in spans if begin is not None)
 
-    def tick(self) -> datetime:
-        """The clock without its steps back."""
-        self.latest = max(self.latest, self.now)
-        return self.latest
+    def tick(self) -> float:
+        """Seconds that have passed, however often the clock was set back meanwhile."""
+        self.elapsed += max(0.0, (self.now - self.ticked).total_seconds())
+        self.ticked = self.now
+        return self.elapsed
 
     def check_running(self, new: DataGenerationStatus) -> None:
         uid = new.attempt.job_uid
@@ -712,7 +714,7 @@ class World:
     def collect_garbage(self) -> None:
         for name, pod in list(self.pods.items()):
             if pod.deletion is not None and not pod.unreachable:
-                pod.held_until = pod.held_until or self.tick()
+                pod.held_until = self.tick() if pod.held_until is None else pod.held_until
                 del self.pods[name]
 
     def start_pods(self) -> None:
