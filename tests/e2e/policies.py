@@ -6,7 +6,6 @@ from tests.e2e.place import Place
 
 _GROUP: Final = "admissionregistration.k8s.io"
 _API_GROUPS: Final = {"jobs": "batch", "pods": ""}
-_LABEL: Final = "sdg-operator.io/name"
 
 
 def denying(place: Place, resource: str, name: str) -> list[dict[str, Any]]:
@@ -25,33 +24,31 @@ def denying(place: Place, resource: str, name: str) -> list[dict[str, Any]]:
     )
 
 
-def changing(place: Place, resource: str, name: str, mutation: dict[str, Any]) -> list[dict[str, Any]]:
-    """A policy that changes the jobs or pods of the resource of ours that has this name, as they are made."""
+def changing(place: Place, resource: str, name: str, role: str, patches: str) -> list[dict[str, Any]]:
+    """A policy that changes jobs or pods as they are made: those of the resource of ours that has this name.
+
+    `role`: only those that generate, say; all where it is empty. `patches`: a list of JSON patches, in CEL.
+    """
     spec = {
         "matchConstraints": _matched(place, resource),
-        "matchConditions": [{"name": "ours", "expression": _of(name)}],
+        "matchConditions": [{"name": "ours", "expression": _of(name, role)}],
         "failurePolicy": "Fail",
         "reinvocationPolicy": "Never",
-        "mutations": [mutation],
+        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": patches}}],
     }
     return _with_binding(place, "MutatingAdmission", _offered(place), f"change-{resource}-{name}", spec, {})
 
 
-def patched(*patches: str) -> dict[str, Any]:
-    """JSON patches, in CEL."""
-    return {"patchType": "JSONPatch", "jsonPatch": {"expression": f"[{', '.join(patches)}]"}}
+def add(path: str, value: str) -> str:
+    """A JSON patch, in CEL, that adds a value, in CEL."""
+    return f'JSONPatch{{op: "add", path: "{path}", value: {value}}}'
 
 
-def laid_over(expression: str) -> dict[str, Any]:
-    """An object, in CEL, that is applied as by server-side apply."""
-    return {"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": expression}}
-
-
-def _of(name: str) -> str:
-    return (
-        f"has(object.metadata.labels) && '{_LABEL}' in object.metadata.labels && "
-        f"object.metadata.labels['{_LABEL}'] == '{name}'"
-    )
+def _of(name: str, role: str = "") -> str:
+    wanted = {"sdg-operator.io/name": name} | ({"sdg-operator.io/role": role} if role else {})
+    labels = "object.metadata.labels"
+    each = (f"'{key}' in {labels} && {labels}['{key}'] == '{value}'" for key, value in wanted.items())
+    return " && ".join((f"has({labels})", *each))
 
 
 def _offered(place: Place) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.place import Place
-from tests.e2e.policies import changing, laid_over, patched
+from tests.e2e.policies import add, changing
 
 _UNTIL_TOLD = "trap 'exit 0' TERM; sleep infinity & wait"
 """It ends when its pod is stopped, never by itself."""
@@ -18,12 +18,20 @@ _RESTRICTED = (
 )
 
 
-def added(place: Place, where: str, does: str, more: str = "") -> dict[str, Any]:
-    """A container named mesh, laid over a pod."""
+def added(place: Place, where: str, does: str, more: str = "") -> str:
+    """The patch that adds a container named mesh to a pod."""
     security = _RESTRICTED.format(where, where)
     words = ", ".join(f'"{word}"' for word in ("sh", "-c", does))
-    mesh = f'name: "mesh", image: "{place.images["sdg-runner"]}", command: [{words}], securityContext: {security}{more}'
-    return laid_over(f"Object{{spec: Object.spec{{{where}: [Object.spec.{where}{{{mesh}}}]}}}}")
+    parts = (
+        f'name: "mesh", image: "{place.images["sdg-runner"]}", command: [{words}], securityContext: {security}{more}'
+    )
+    return add(f"/spec/{where}/-", f"Object.spec.{where}{{{parts}}}")
+
+
+def containers(place: Place, name: str) -> list[str]:
+    """Names of the containers, but for sidecars, of all pods of a resource of ours."""
+    pods = place.all("pods", f"sdg-operator.io/name={name}")
+    return [container["name"] for pod in pods for container in pod["spec"]["containers"]]
 
 
 @pytest.fixture
@@ -31,8 +39,8 @@ def policy(place: Place) -> Iterator[Callable[..., None]]:
     """Puts a policy into force for the test."""
     made: list[dict[str, Any]] = []
 
-    def put(resource: str, name: str, mutation: dict[str, Any]) -> None:
-        bodies = changing(place, resource, name, mutation)
+    def put(resource: str, name: str, *patches: str, role: str = "") -> None:
+        bodies = changing(place, resource, name, role, f"[{', '.join(patches)}]")
         made.extend(bodies)
         place.apply(*bodies)
 
@@ -65,12 +73,11 @@ def test_defaults_limits_and_policies_that_change_our_jobs_and_pods_change_no_ru
     }
     body = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "usual"}, "spec": {"limits": [limits]}}
     place.apply(body)
-    in_template = "/spec/template/spec/nodeSelector"
-    linux = f'JSONPatch{{op: "add", path: "{in_template}", value: {{"kubernetes.io/os": "linux"}}}}'
-    policy("jobs", "run", patched(linux))
-    seen = 'JSONPatch{op: "add", path: "/metadata/annotations/policy.example~1seen", value: "yes"}'
-    variable = 'Object.spec.containers.env{name: "ADDED", value: "by a policy"}'
-    policy("pods", "run", patched(seen, f'JSONPatch{{op: "add", path: "/spec/containers/0/env/-", value: {variable}}}'))
+    linux = add("/spec/template/spec/nodeSelector", '{"kubernetes.io/os": "linux"}')
+    policy("jobs", "run", linux)
+    seen = add("/metadata/annotations/policy.example~1seen", '"yes"')
+    variable = add("/spec/containers/0/env/-", 'Object.spec.containers.env{name: "ADDED", value: "by a policy"}')
+    policy("pods", "run", seen, variable)
     place.hold(1)
     place.taxonomy(leaves=2)
     place.run()
@@ -99,12 +106,14 @@ def test_added_containers_that_never_end_end_with_their_pods_and_are_named(
 ) -> None:
     policy("pods", "meshed", added(place, "containers", _UNTIL_TOLD))
     policy("pods", "plain", added(place, "containers", _UNTIL_TOLD))
-    policy("pods", "native", added(place, "initContainers", _UNTIL_TOLD, ', restartPolicy: "Always"'))
+    native = added(place, "initContainers", _UNTIL_TOLD, ', restartPolicy: "Always"')
+    policy("pods", "native", native, role="generate")
     place.taxonomy(leaves=2)
     place.run("plain")
     place.run("native")
     place.kubectl("wait", "taxonomy/lists", "--for=condition=Ready", "--timeout=120s")
     place.taxonomy("meshed", leaves=1)  # by now the policies are in force
+    place.until("a check beside an added container", lambda _: "mesh" in containers(place, "meshed"), "plain")
     for name in ("native", "plain"):
         status = place.until_ended(name)
         assert status["state"] == "completed", status["message"]
@@ -119,8 +128,6 @@ def test_added_containers_that_never_end_end_with_their_pods_and_are_named(
     pods = place.all("pods", "sdg-operator.io/name=plain")
     assert [pod for pod in pods if pod["status"]["phase"] == "Running"] == []
     place.kubectl("wait", "taxonomy/meshed", "--for=condition=Ready", "--timeout=180s")
-    (check,) = place.all("pods", "sdg-operator.io/name=meshed")
-    assert "mesh" in [container["name"] for container in check["spec"]["containers"]]
 
 
 @pytest.mark.faults
