@@ -243,7 +243,7 @@ class Place:
     def kill(self, words: str) -> None:
         """SIGKILL from the node for the processes whose command line has these words."""
         (node,) = self.cluster.nodes()
-        ensure().docker("exec", node, "pkill", "-KILL", "-f", words)
+        ensure().docker("exec", node, "pkill", "-KILL", "-f", "--", words)
 
     # waiting
 

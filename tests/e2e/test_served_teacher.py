@@ -10,6 +10,8 @@ from tests.e2e.operator import Operator
 from tests.e2e.place import Place, why
 
 _PATIENCE = 30
+_SLOWLY = ("--median", "1", "--slots", "2")
+"""Half a minute for three leaves."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -37,28 +39,27 @@ def tell(place: Place, pod: str, script: str) -> None:
 
 
 def test_it_gets_the_gpu_and_the_engine_none_and_is_waited_for_when_it_dies(place: Place) -> None:
-    place.taxonomy(leaves=2)
-    slowly = ("--median", "1.5")
-    place.run(teacher=served(place, *slowly))
+    place.taxonomy(leaves=3)
+    place.run(teacher=served(place, *_SLOWLY))
     place.until_running()
     (pod,) = place.all("pods", "sdg-operator.io/role=generate")
     containers = [*pod["spec"]["initContainers"], *pod["spec"]["containers"]]
     gpus = {c["name"]: c["resources"].get("limits", {}).get(GPU_RESOURCE) for c in containers}
     assert gpus == {"fetch": None, "teacher": "1", "sync": None, "engine": None}
     place.until("answered", lambda s: int(s.get("progress", {}).get("samples", 0)) > 0)
-    place.kill(" ".join(slowly))
+    place.kill(" ".join(_SLOWLY))
     status = place.until_ended()
     assert status["state"] == "completed", status["message"]
     assert status["attempt"]["number"] == 1
     (pod,) = place.all("pods", "sdg-operator.io/role=generate")
     assert {c["name"]: c["restartCount"] for c in pod["status"]["initContainerStatuses"]}["teacher"] == 1
     assert place.asked() == 0
-    place.assert_whole(leaves=2)
+    place.assert_whole(leaves=3)
 
 
 def test_one_that_fails_every_request_while_it_looks_well_is_ended_and_the_next_goes_on(place: Place) -> None:
-    place.taxonomy(leaves=2)
-    place.run(teacher=served(place, "--median", "1.5"))
+    place.taxonomy(leaves=3)
+    place.run(teacher=served(place, *_SLOWLY))
     place.until("answered", lambda s: int(s.get("progress", {}).get("samples", 0)) > 0)
     (pod,) = place.at_work()
     tell(place, pod, '[{"action": "status", "status": 500, "times": -1}]')
@@ -70,7 +71,7 @@ def test_one_that_fails_every_request_while_it_looks_well_is_ended_and_the_next_
     status = place.until_ended()
     assert status["state"] == "completed", status["message"]
     assert (status["attempt"]["number"], status["attempt"]["fruitless"]) == (2, 0)
-    place.assert_whole(leaves=2)
+    place.assert_whole(leaves=3)
 
 
 def test_one_that_crashes_at_its_start_is_told_with_its_last_words(place: Place) -> None:
