@@ -21,7 +21,7 @@ from tests.e2e.reading import Reader, reading
 from tests.e2e.verdict import verdict
 from tests.e2e.watching import watching
 
-_SMALL = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "2Gi"}}
+_SMALL = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"cpu": "2", "memory": "2Gi"}}
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from botocore.client import Config
 from mypy_boto3_s3 import S3Client
 
 from hack.cluster.cluster import Cluster
+from hack.cluster.engine import ensure
 from sdg_operator.storage.layout import RunLayout
 from sdg_operator.storage.records import LeafRecord, Manifest
 from tests.e2e.judge import ENDED, Asked, Service, courses
@@ -223,10 +224,15 @@ class Place:
     def change(self, name: str, **spec: Any) -> None:
         self.kubectl("patch", "datageneration", name, "--type=merge", f"--patch={json.dumps({'spec': spec})}")
 
-    def at_work(self) -> list[str]:
-        """Names of the generate pods that are not over."""
-        pods = self.all("pods", "sdg-operator.io/role=generate")
+    def at_work(self, name: str = "run") -> list[str]:
+        """Names of a run's generate pods that are not over."""
+        pods = self.all("pods", f"sdg-operator.io/role=generate,sdg-operator.io/name={name}")
         return [pod["metadata"]["name"] for pod in pods if pod["status"]["phase"] in ("Pending", "Running")]
+
+    def kill(self, words: str) -> None:
+        """SIGKILL from the node for the processes whose command line has these words."""
+        (node,) = self.cluster.nodes()
+        ensure().docker("exec", node, "pkill", "-KILL", "-f", "--", words)
 
     # waiting
 
@@ -234,6 +240,13 @@ class Place:
     def seen(self) -> list[dict[str, Any]]:
         """Every status of any run that was seen."""
         return [run.status for course in courses(self.watch.samples).values() for _, run in course]
+
+    def said(self, words: str, name: str = "run") -> bool:
+        """Whether a run was seen to say so: in its message, or of what holds a part of it back."""
+        runs = [run for course in courses(self.watch.samples).values() for _, run in course if run.name == name]
+        return any(
+            words in f"{run.status.get('message')} {run.condition('Progressing').get('message')}" for run in runs
+        )
 
     def reasons(self, name: str = "run") -> list[str]:
         """Every reason that the Progressing condition of a run was seen to give, in order."""
@@ -261,6 +274,13 @@ class Place:
     def until_reason(self, reason: str, name: str = "run", seconds: float = 150) -> dict[str, Any]:
         """Wait until the Progressing condition gives this reason."""
         return self.until(f"waiting for {reason}", lambda s: why(s) == reason, name, seconds)
+
+    def until_running(self, name: str = "run") -> dict[str, Any]:
+        return self.until("running", lambda s: s.get("state") == "running", name)
+
+    def until_attempt(self, number: int, name: str = "run", seconds: float = 180) -> dict[str, Any]:
+        """Wait until a run's next attempt is on record: the one before it is over, pods and all."""
+        return self.until(f"attempt {number}", lambda s: s.get("attempt", {}).get("number") == number, name, seconds)
 
     def until_ended(self, name: str = "run", seconds: float = 300) -> dict[str, Any]:
         return self.until("ended", lambda s: s.get("state") in ENDED, name, seconds)

@@ -108,36 +108,6 @@ def test_a_run_under_any_uid_with_group_0(any_uid: int, place: Place) -> None:
     place.assert_whole(leaves=1)
 
 
-def test_suspend_frees_the_pods_and_resume_goes_on(place: Place, held: None) -> None:
-    place.taxonomy(leaves=3)
-    place.run()
-    place.until_records(1)
-    place.until("running", lambda s: s.get("state") == "running")
-    place.change("run", suspend=True)
-    status = place.until("suspended", lambda s: s.get("state") == "queued")
-    assert condition(status, "Suspended") == "True"
-    assert place.at_work() == []
-    (kept,) = place.records()
-    place.release()
-    place.change("run", suspend=False)
-    assert place.until_ended()["state"] == "completed"
-    assert [r for r in place.records() if r.leaf == kept.leaf] == [kept], "a finished leaf was made again"
-    place.assert_whole(leaves=3)
-
-
-def test_cancel_mixes_what_is_finished(place: Place, held: None) -> None:
-    place.taxonomy(leaves=3)
-    place.run()
-    place.until_records(1)
-    place.change("run", cancel=True)
-    status = place.until_ended()
-    assert status["state"] == "canceled", status["message"]
-    assert place.at_work() == []
-    manifest = place.manifest()
-    assert (len(manifest.leaves), len(manifest.missing)) == (1, 2)
-    assert status["dataMetrics"]["samples"]["total"] == manifest.samples.total > 0
-
-
 def test_a_deleted_run_stops_its_jobs_and_leaves_the_bucket_alone(place: Place, held: None) -> None:
     place.taxonomy(leaves=2)
     place.run()

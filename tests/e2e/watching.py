@@ -18,6 +18,8 @@ from tests.e2e.reading import Reader
 
 _PAUSE: Final = 0.5
 _LABEL: Final = "sdg-operator.io"
+_MAIN: Final = ("engine", "mix")
+"""Others that are no sidecars, a policy has added."""
 _OURS: Final = f"{_LABEL}/kind=DataGeneration"
 
 
@@ -157,7 +159,8 @@ def _job(body: dict[str, Any]) -> JobSeen:
 def _pod(body: dict[str, Any]) -> PodSeen:
     meta, status = body["metadata"], body["status"]
     labels, deletion = meta["labels"], meta.get("deletionTimestamp")
-    containers = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+    own = status.get("containerStatuses", [])
+    containers = [*status.get("initContainerStatuses", []), *own]
     return PodSeen(
         name=meta["name"],
         run=labels.get(f"{_LABEL}/uid", ""),
@@ -165,7 +168,7 @@ def _pod(body: dict[str, Any]) -> PodSeen:
         job=next((owner["uid"] for owner in meta.get("ownerReferences", [])), ""),
         phase=status.get("phase", "Pending"),
         deletion=datetime.fromisoformat(deletion).timestamp() if deletion else None,
-        main=next((next(iter(c["state"]), "waiting") for c in status.get("containerStatuses", [])), "waiting"),
+        main=next((next(iter(c["state"]), "waiting") for c in own if c["name"] in _MAIN), "waiting"),
         waiting=frozenset(c["state"]["waiting"].get("reason", "") for c in containers if "waiting" in c["state"]),
         restarts=sum(c.get("restartCount", 0) for c in containers),
         unscheduled=any(c["type"] == "PodScheduled" and c["status"] == "False" for c in status.get("conditions", [])),

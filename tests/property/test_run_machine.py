@@ -144,6 +144,11 @@ class Runs(RuleBasedStateMachine):
         self.world.end_pod(pod, 143)
 
     @precondition(lambda self: self.pods("Running"))
+    @rule(data=st.data())
+    def a_policy_has_added_a_container(self, data: st.DataObject) -> None:
+        self.world.pods[data.draw(st.sampled_from(self.pods("Running")))].added = True
+
+    @precondition(lambda self: self.pods("Running"))
     @rule(data=st.data(), tolerant=st.booleans())
     def a_node_is_lost(self, data: st.DataObject, tolerant: bool) -> None:
         pod = self.world.pods[data.draw(st.sampled_from(self.pods("Running")))]

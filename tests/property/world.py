@@ -784,8 +784,9 @@ class World:
     def end_pod(self, pod: SimPod, exit_code: int, reason: str = "") -> None:
         if pod.role == "mix":
             self.mix_exits.add(exit_code)
-        if pod.added:
-            pod.exit_code, pod.ended = exit_code, pod.ended or self.now
+        if pod.added and not pod.disruption:
+            if pod.ended is None:
+                pod.exit_code, pod.ended = exit_code, self.now
             return
         pod.phase, pod.exit_code, pod.reason = ("Succeeded" if exit_code == 0 else "Failed"), exit_code, reason
         pod.ended, pod.held_until = self.now, self.tick()

@@ -1,11 +1,12 @@
 """``python -m tests.teacher``: serve the scripted teacher. Each flag can also be set in the environment."""
 
 import argparse
+import json
 import os
 
 from aiohttp import web
 
-from tests.teacher.script import Pace
+from tests.teacher.script import Pace, Step
 from tests.teacher.server import Teacher
 
 
@@ -23,11 +24,13 @@ def main() -> None:
     parser.add_argument("--median", type=float, default=float(_default("MEDIAN", "0")), help="seconds a choice")
     parser.add_argument("--sigma", type=float, default=float(_default("SIGMA", "0.5")))
     parser.add_argument("--slots", type=int, default=int(_default("SLOTS", "256")), help="choices made at once")
+    parser.add_argument("--script", default=_default("SCRIPT", "[]"), help="what happens at first, as for /_script")
     options = parser.parse_args()
     teacher = Teacher(
         model=options.model,
         token=options.token or None,
         apis=frozenset(options.apis.split(",")),
+        script=[Step.model_validate(step) for step in json.loads(options.script)],
         pace=Pace(median=options.median, sigma=options.sigma, slots=options.slots),
     )
     web.run_app(teacher.app(), host=options.host, port=options.port, access_log=None, backlog=4096)

@@ -125,7 +125,7 @@ def _container(pod: PodView, container: ContainerView) -> tuple[Ending, Containe
     said = f": {words}" if words else "."
     if pod.deletion is not None and code in _STOPPED:
         return Ending(Meaning.DISRUPTION, Reason.INTERRUPTED, f"Pod {pod.name} was deleted."), container
-    if code in _EXITS:
+    if code in _EXITS and container.role != "foreign":
         meaning, reason, what = _EXITS[code]
         text = f"Container {container.name} of pod {pod.name} {what}{said}"
         return Ending(meaning, reason, text, leaf), container

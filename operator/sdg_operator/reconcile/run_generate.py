@@ -140,12 +140,15 @@ def _follow(run: Run, job: JobView) -> RunPlan:
 
 
 def _kept_up(run: Run, job: JobView, keeper: Problem, at: Standing) -> RunPlan:
-    """The attempt is over but for containers that are not ours. Its Job is deleted once its ending is on record."""
+    """The attempt is over but for containers that are not ours: what ended in its pods is read while they are there."""
+    stop = DeleteJob(job.name, job.uid, keeper.message)
     if at.complete:
-        stop = DeleteJob(job.name, job.uid, keeper.message)
         return plan(run.seen, kept(run.seen, run.now, keeper), stop, again=SOON)
     end = ending(job, run.seen.pods, worked=has_worked(run))
-    return replace(_after(run, replace(end, message=f"{end.message} {keeper.message}".strip()), at), again_seconds=0)
+    after = _after(run, replace(end, message=f"{end.message} {keeper.message}".strip()), at)
+    if after.status.failure:
+        return after  # it is on record before the Job goes
+    return replace(after, actions=(*after.actions, stop), again_seconds=0)
 
 
 def _work(run: Run, job: JobView, started: bool) -> RunPlan:

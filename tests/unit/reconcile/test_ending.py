@@ -134,6 +134,15 @@ def test_of_pods_that_were_killed_the_one_with_a_known_cause_speaks() -> None:
     assert "most often because memory ran out" in ending(job_view(JOB), [bare], worked=False).message
 
 
+@pytest.mark.parametrize(("code", "who"), [(40, "engine"), (0, "mesh")])
+def test_an_added_container_is_told_only_where_ours_say_nothing_and_keeps_no_contract(code: int, who: str) -> None:
+    pod = a_pod(containerStatuses=[ends(10, name="mesh"), ends(code)])
+    pod["spec"]["containers"].insert(0, {"name": "mesh"})
+    end = ending(job_view(JOB), [pod_view(pod)], worked=False)
+    assert (end.meaning, end.reason) == (Meaning.FAULT, "EngineFailed")
+    assert end.message.startswith(f"Container {who} ")
+
+
 def test_last_words_of_our_engine_name_cause_and_leaf() -> None:
     result = EngineResult(
         exit_code=21,
