@@ -66,6 +66,7 @@ IMAGES: Final = {
             asked_for=True,
         ),
         Image("sdg-s3", tools=("versitygw",), packages=None),
+        Image("kueue", tools=("kueue",), packages=None, asked_for=True),
     )
 }
 

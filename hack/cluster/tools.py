@@ -51,6 +51,7 @@ TOOLS: Final = {
     "versitygw": Tool("versitygw", "github.com/versity/versitygw/cmd/versitygw"),
     "actionlint": Tool("actionlint", "github.com/rhysd/actionlint/cmd/actionlint"),
     "helm4": Tool("helm4", "helm.sh/helm/v4/cmd/helm"),
+    "kueue": Tool("kueue", "sigs.k8s.io/kueue/cmd/kueue"),
 }
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -14,13 +13,13 @@ from hack.cluster.images import load_images
 from hack.cluster.tools import tool
 from hack.demo.kube import Kube
 from hack.demo.play import image_values
-from tests.e2e.judge import Service
 from tests.e2e.operator import Operator
 from tests.e2e.place import Place
 from tests.e2e.reading import Reader, reading
 from tests.e2e.verdict import verdict
 from tests.e2e.watching import watching
 
+CLUSTER = os.environ.get("SDG_E2E_CLUSTER", "sdg-e2e")
 _SMALL = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"cpu": "2", "memory": "2Gi"}}
 
 
@@ -31,7 +30,7 @@ def cluster() -> Cluster:
     SDG_E2E_CLUSTER names another, so that two work trees can test side by side.
     Its kubeconfig lies in our own cache folder: no test can reach a cluster that this project did not make.
     """
-    cluster = Cluster(os.environ.get("SDG_E2E_CLUSTER", "sdg-e2e"))
+    cluster = Cluster(CLUSTER)
     cluster.up(nodes=1, gpus=2)
     return cluster
 
@@ -44,12 +43,20 @@ def cluster_s3(cluster: Cluster) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def images(cluster: Cluster) -> dict[str, str]:
+    return loaded(cluster)
+
+
+def loaded(cluster: Cluster) -> dict[str, str]:
     return load_images(cluster, ["sdg-operator", "sdg-runner", "sdg-engine", "sdg-teacher-scripted", "sdg-s3"])
 
 
 @pytest.fixture(scope="session")
 def operator(cluster: Cluster, images: dict[str, str]) -> Operator:
     """The operator of this work tree, installed by its chart for all namespaces."""
+    return installed(cluster, images)
+
+
+def installed(cluster: Cluster, images: dict[str, str]) -> Operator:
     kube = Kube(cluster.kubeconfig, "", tool("kubectl"), tool("helm4"))
     settings = {
         # Several runs share a node of two cores.
@@ -63,9 +70,9 @@ def operator(cluster: Cluster, images: dict[str, str]) -> Operator:
         "taxonomies": {"intervalSeconds": 10},
         "limits": {"progressIntervalSeconds": 2, "resyncSeconds": 20},
     }
-    installed = Operator(cluster, kube, {"images": image_values(images), "settings": settings})
-    installed.install()
-    return installed
+    operator = Operator(cluster, kube, {"images": image_values(images), "settings": settings})
+    operator.install()
+    return operator
 
 
 @pytest.fixture
@@ -77,7 +84,7 @@ def node_namespace(cluster: Cluster) -> Iterator[str]:
     cluster.kubectl("create", "--filename=-", stdin=json.dumps(body))
     cluster.kubectl("wait", "--for=create", "serviceaccount/default", "--namespace", name, "--timeout=120s")
     yield name
-    cluster.kubectl("delete", "namespace", name, "--wait=false")
+    cluster.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
 
 
 @pytest.fixture(scope="session")
@@ -97,7 +104,7 @@ def place(
     """A namespace with both Secrets and a quick teacher. Every run in it is watched, and judged after the test."""
     cluster = operator.cluster
     with watching(reader, node_namespace) as watch:
-        place = Place(cluster, reader, watch, node_namespace, cluster_s3, images, Service(time.time()))
+        place = Place(cluster, reader, watch, node_namespace, cluster_s3, images, [operator.services])
         place.apply(place.storage_secret(), place.teacher_secret())
         place.start_teacher(median=0.05)
         yield place

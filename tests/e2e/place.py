@@ -23,8 +23,9 @@ from hack.cluster.cluster import Cluster
 from hack.cluster.engine import ensure
 from sdg_operator.storage.layout import RunLayout
 from sdg_operator.storage.records import LeafRecord, Manifest
-from tests.e2e.judge import ENDED, Asked, Service, courses
+from tests.e2e.judge import ENDED, Asked, courses
 from tests.e2e.reading import Reader
+from tests.e2e.services import Services
 from tests.e2e.watching import Watch
 
 _TOKEN = "secret"
@@ -73,8 +74,8 @@ class Place:
     namespace: str
     s3_access: dict[str, str]
     images: dict[str, str]
-    operator: Service
-    """When the operator, which the chart has installed, could do its work."""
+    operators: list[Services]
+    """When each operator that serves it could do its work: first the one that the chart has installed."""
     teacher_url: str = ""
     heard: list[Asked] = field(default_factory=list)
     """The logs of teachers that are gone."""
@@ -113,12 +114,13 @@ class Place:
         }
         return self.secret("sdg-teacher", **{**known, **changes})
 
-    def start_teacher(self, median: float) -> None:
-        """Serve the scripted teacher: `median` seconds a choice."""
+    def start_teacher(self, median: float, token: str = _TOKEN) -> None:
+        """Serve the scripted teacher: `median` seconds a choice. One that served until now ends first."""
+        self.lose_teacher()
         container = {
             "name": "answers",
             "image": self.images["sdg-teacher-scripted"],
-            "args": ["--token", _TOKEN, "--median", str(median), "--sigma", "0.1", "--slots", "32"],
+            "args": ["--token", token, "--median", str(median), "--sigma", "0.1", "--slots", "32"],
             "securityContext": RESTRICTED,
             "readinessProbe": {"httpGet": {"path": "/health", "port": 8000}, "periodSeconds": 1},
         }
@@ -129,6 +131,7 @@ class Place:
                 "kind": "Deployment",
                 "metadata": {"name": "answers"},
                 "spec": {
+                    "strategy": {"type": "Recreate"},
                     "selector": {"matchLabels": labels},
                     "template": {
                         "metadata": {"labels": labels},
@@ -143,13 +146,19 @@ class Place:
                 "spec": {"type": "NodePort", "selector": labels, "ports": [{"port": 8000}]},
             },
         )
+        self._until_teacher()
+
+    def restart_teacher(self) -> None:
+        """Have another pod serve it: what is being answered breaks off."""
+        self.lose_teacher()
+        self.kubectl("rollout", "restart", "deployment/answers")
+        self._until_teacher()
+
+    def _until_teacher(self) -> None:
+        """Wait until it answers. The rollout is done first; the node's own port follows a moment later."""
         self.kubectl("rollout", "status", "deployment/answers", "--timeout=120s")
         port = self.get("services", "answers")["spec"]["ports"][0]["nodePort"]
         self.teacher_url = f"http://{self.cluster.node_address()}:{port}"
-        self._wait_for_teacher()
-
-    def _wait_for_teacher(self) -> None:
-        """The rollout is done; the node's own port follows a moment later."""
         end = time.monotonic() + 60
         while True:
             try:
@@ -167,6 +176,21 @@ class Place:
         with urllib.request.urlopen(request, timeout=10):
             pass
 
+    def end_teacher(self) -> None:
+        """Take the teacher away, as if it were being mended. What it was asked is kept for the judge."""
+        self.lose_teacher()
+        self.kubectl("scale", "deployment/answers", "--replicas=0")
+        self.kubectl("wait", "--for=delete", "pod", "--selector=app=answers", "--timeout=60s")
+
+    def lose_teacher(self) -> None:
+        """Keep what it was asked for the judge: it is about to go, and with it its log."""
+        self.heard = self.teacher_log()
+        self.teacher_url = ""
+
+    def mend_teacher(self) -> None:
+        self.kubectl("scale", "deployment/answers", "--replicas=1")
+        self._until_teacher()
+
     def hold(self, *numbers: int) -> None:
         """Have the teacher be away for the leaves of these numbers, until `release`."""
         self.script(*(HOLD | {"contains": f"of list {number},"} for number in numbers))
@@ -175,7 +199,9 @@ class Place:
         self.script()
 
     def teacher_log(self) -> list[Asked]:
-        """Every request that a teacher of this place has had, also one that is gone since `end_teacher`."""
+        """Every request that a teacher of this place has had, also one that is gone."""
+        if not self.teacher_url:
+            return self.heard
         with urllib.request.urlopen(f"{self.teacher_url}/_requests?texts=1", timeout=30) as answer:
             log = json.loads(answer.read())["log"]
         return [*self.heard, *(Asked(each["at"], tuple(each["texts"])) for each in log)]

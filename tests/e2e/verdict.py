@@ -20,7 +20,7 @@ def verdict(place: "Place") -> list[str]:
     found = [
         *judge.steps_back(samples),
         *judge.at_once(samples),
-        *judge.lasting(samples, [place.operator]),
+        *judge.lasting(samples, [service for operator in place.operators for service in operator.known]),
         *judge.ahead_of_the_bucket(samples, written),
         *judge.asked_too_late(samples, written, log),
     ]

@@ -57,12 +57,22 @@ def build_generate(generate: GenerateJob) -> Json:
         "completionMode": "Indexed",
         "completions": generate.shards,
         "parallelism": generate.shards,
-        "backoffLimitPerIndex": _RETRIES,
         "podReplacementPolicy": "Failed",
-        "podFailurePolicy": failure_policy("FailIndex", OUTAGES),
+        **_retries(generate.shards),
     }
     pod: Json = {"initContainers": [_fetch(generate), *sidecars], "containers": [_engine(generate)], "volumes": volumes}
     return job(generate.header, generate.pod, spec, pod)
+
+
+def _retries(shards: int) -> Json:
+    """How often a failed pod is followed by another. One shard of several may fail for good while the others go on.
+
+    Where there is but one, its limit is the Job's: with a limit for each index Kubernetes keeps a failed pod until the
+    next one is made, and in a namespace that is being deleted none is made, so that it would stay for ever.
+    """
+    if shards == 1:
+        return {"backoffLimit": _RETRIES, "podFailurePolicy": failure_policy("FailJob", OUTAGES)}
+    return {"backoffLimitPerIndex": _RETRIES, "podFailurePolicy": failure_policy("FailIndex", OUTAGES)}
 
 
 def _carrier(generate: GenerateJob, name: str, module: str) -> Json:

@@ -54,6 +54,18 @@ def test_more_scratch_space_than_is_needed_is_asked_for_where_somebody_wants_it(
         assert engine["resources"]["requests"]["ephemeral-storage"] == given
 
 
+def test_only_a_job_of_several_shards_has_a_limit_for_each() -> None:
+    """With such a limit Kubernetes keeps a failed pod until the next is made: for ever, where the namespace ends."""
+    job = JOBS["generate-endpoint"]
+    assert isinstance(job, GenerateJob)
+    one, two = (build(replace(job, shards=shards))["spec"] for shards in (1, 2))
+    assert one["backoffLimit"] == two["backoffLimitPerIndex"]
+    assert "backoffLimitPerIndex" not in one
+    assert "backoffLimit" not in two
+    actions = [spec["podFailurePolicy"]["rules"][1]["action"] for spec in (one, two)]
+    assert actions == ["FailJob", "FailIndex"]  # the API server takes FailIndex only with a limit for each
+
+
 def test_kubernetes_replaces_nothing_in_what_a_user_wrote() -> None:
     """It reads ``$$`` as ``$``, and ``$(NAME)`` as a variable."""
     job = JOBS["generate-vllm"]
