@@ -81,3 +81,11 @@ def test_an_engine_that_stops_by_itself_spends_the_budget() -> None:
         world.operate()
     assert world.status.failure is not None
     assert ended(world) == "failed"
+
+
+def test_an_engine_that_says_it_is_done_and_made_nothing_is_followed_by_the_next_attempt() -> None:
+    world, pod = at_work()
+    world.make_leaf(pod)
+    world.end_pod(pod, 0)
+    assert ended(world) == "completed"
+    assert world.status.attempt.number == 2
