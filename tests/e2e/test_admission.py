@@ -61,6 +61,7 @@ def test_a_quota_that_wants_requests_and_limits_of_every_container_is_content(pl
     place.assert_whole(leaves=1)
 
 
+@pytest.mark.faults
 def test_defaults_limits_and_policies_that_change_our_jobs_and_pods_change_no_run(
     place: Place, policy: Callable[..., None]
 ) -> None:
