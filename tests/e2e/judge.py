@@ -188,6 +188,7 @@ def _supported(reason: str, jobs: Sequence[JobSeen], pods: Sequence[PodSeen]) ->
         "TeacherCrashLooping": any(pod.restarts for pod in pods),
         "WaitingInQueue": any(job.suspended for job in jobs),
         "JobSuspended": any(job.suspended for job in jobs),
+        "ForeignContainer": any(pod.main == "terminated" for pod in pods),
         **dict.fromkeys(_COMING, not pods or any(pod.main == "waiting" for pod in pods)),
     }
     return shown.get(reason, True)

@@ -61,6 +61,7 @@ def test_a_quota_that_wants_requests_and_limits_of_every_container_is_content(pl
     place.assert_whole(leaves=1)
 
 
+@pytest.mark.faults
 def test_defaults_limits_and_policies_that_change_our_jobs_and_pods_change_no_run(
     place: Place, policy: Callable[..., None]
 ) -> None:
@@ -101,19 +102,15 @@ def test_defaults_limits_and_policies_that_change_our_jobs_and_pods_change_no_ru
     place.assert_whole(leaves=2)
 
 
-def test_added_containers_that_never_end_end_with_their_pods_and_are_named(
+def test_an_added_container_that_never_ends_is_named_and_ends_with_its_pod(
     place: Place, policy: Callable[..., None]
 ) -> None:
-    policy("pods", "meshed", added(place, "containers", _UNTIL_TOLD))
-    policy("pods", "plain", added(place, "containers", _UNTIL_TOLD))
+    policy("pods", "plain", added(place, "containers", _UNTIL_TOLD), role="generate")
     native = added(place, "initContainers", _UNTIL_TOLD, ', restartPolicy: "Always"')
     policy("pods", "native", native, role="generate")
     place.taxonomy(leaves=2)
     place.run("plain")
     place.run("native")
-    place.kubectl("wait", "taxonomy/lists", "--for=condition=Ready", "--timeout=120s")
-    place.taxonomy("meshed", leaves=1)  # by now the policies are in force
-    place.until("a check beside an added container", lambda _: "mesh" in containers(place, "meshed"), "plain")
     for name in ("native", "plain"):
         status = place.until_ended(name)
         assert status["state"] == "completed", status["message"]
@@ -125,9 +122,28 @@ def test_added_containers_that_never_end_end_with_their_pods_and_are_named(
     about = "--field-selector=reason=ForeignContainer,involvedObject.name=plain"
     events = json.loads(place.kubectl("get", "events", about, "--output=json"))["items"]
     assert {True} == {"container mesh keeps it" in event["message"] for event in events}
-    pods = place.all("pods", "sdg-operator.io/name=plain")
+    assert place.at_work("plain") == []
+
+
+@pytest.mark.faults
+def test_containers_added_to_every_pod_keep_neither_a_check_nor_a_mix(
+    place: Place, policy: Callable[..., None]
+) -> None:
+    for name in ("lists", "run"):
+        policy("pods", name, added(place, "containers", _UNTIL_TOLD))
+    place.upload("lists", leaves=1)
+    place.run()
+    place.until_reason("TaxonomyNotFound")  # by the time of its answer the policies are in force
+    place.taxonomy(leaves=1)
+    place.until("a check beside an added container", lambda _: "mesh" in containers(place, "lists"))
+    status = place.until_ended()
+    assert status["state"] == "completed", status["message"]
+    told = [seen["message"] for seen in place.seen if "container mesh keeps it" in (seen.get("message") or "")]
+    assert any("-generate-1" in message for message in told)
+    assert any("-mix-1" in message for message in told)
+    pods = place.all("pods", "sdg-operator.io/uid")
     assert [pod for pod in pods if pod["status"]["phase"] == "Running"] == []
-    place.kubectl("wait", "taxonomy/meshed", "--for=condition=Ready", "--timeout=180s")
+    place.assert_whole(leaves=1)
 
 
 @pytest.mark.faults

@@ -18,6 +18,7 @@ def careless(cluster: Cluster, images: dict[str, str]) -> str:
     return image_of(cluster, "sdg-careless", f"FROM {images['sdg-engine']}\nENTRYPOINT [{words}]\n")
 
 
+@pytest.mark.faults
 def test_memory_that_runs_out_is_told_though_the_engine_exits_0(place: Place, careless: str) -> None:
     place.taxonomy(leaves=1)
     place.run(engine={"image": careless, "resources": {"limits": {"memory": "256Mi"}}}, maxFruitlessAttempts=1)

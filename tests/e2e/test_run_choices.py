@@ -2,9 +2,12 @@
 
 import json
 
+import pytest
+
 from tests.e2e.place import Place
 
 
+@pytest.mark.faults
 def test_two_shards_give_what_one_gives_and_a_preview_a_few_samples_of_each_leaf(place: Place) -> None:
     place.taxonomy(leaves=3)
     place.run("one")
@@ -21,6 +24,7 @@ def test_two_shards_give_what_one_gives_and_a_preview_a_few_samples_of_each_leaf
     assert all(leaf.actual <= leaf.expected <= 3 for leaf in place.manifest("preview").leaves)
 
 
+@pytest.mark.faults
 def test_a_run_takes_over_what_another_has_finished(place: Place) -> None:
     place.taxonomy(leaves=2)
     place.run("first")

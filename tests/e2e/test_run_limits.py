@@ -1,8 +1,11 @@
 """A run meets a limit of its work folder or of its time: it says which, and goes on or ends with what it has."""
 
+import pytest
+
 from tests.e2e.place import Place
 
 
+@pytest.mark.faults
 def test_a_work_folder_over_its_size_is_told_and_the_next_pod_goes_on(place: Place) -> None:
     place.hold(1)
     place.taxonomy(leaves=2)

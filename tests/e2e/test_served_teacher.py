@@ -38,6 +38,7 @@ def tell(place: Place, pod: str, script: str) -> None:
     place.kubectl("exec", pod, "--container=teacher", "--", "python", "-c", post)
 
 
+@pytest.mark.faults
 def test_it_gets_the_gpu_and_the_engine_none_and_is_waited_for_when_it_dies(place: Place) -> None:
     place.taxonomy(leaves=3)
     place.run(teacher=served(place, *_SLOWLY))

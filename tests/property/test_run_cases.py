@@ -1,5 +1,7 @@
 """Short stories in the model world: what random sequences rarely come by, judged by the same world."""
 
+from datetime import timedelta
+
 import pytest
 
 from sdg_operator.engine.contract import ExitCode
@@ -37,6 +39,30 @@ def test_a_teacher_that_is_away_again_and_again_fails_no_run() -> None:
             world.start_pods()
         pod = next(p for p in world.pods.values() if p.phase == "Running")
     assert ended(world) == "completed"
+
+
+def test_an_engine_that_exits_0_without_its_leaves_ends_no_run() -> None:
+    world, pod = at_work()
+    world.make_leaf(pod)
+    world.end_pod(pod, 0)
+    for _ in range(3):
+        world.run_job_controller()
+        world.operate()
+    assert world.status.attempt.number == 2
+    assert ended(world) == "completed"
+
+
+def test_a_pod_that_an_added_container_keeps_is_over_for_its_run() -> None:
+    world, pod = at_work()
+    pod.added = True
+    world.make_leaf(pod)
+    world.end_pod(pod, int(ExitCode.INTERNAL))
+    world.operate()
+    world.now += timedelta(minutes=1)
+    world.operate()
+    assert pod.deletion is not None
+    assert ended(world) == "completed"
+    assert world.status.attempt.number == 2
 
 
 def test_a_leaf_that_cannot_be_made_fails_a_run_that_allows_none() -> None:

@@ -230,6 +230,8 @@ def _settle(run: Run) -> RunPlan | None:
     if run.alive:
         gone = Problem(Reason.STOPPING, f"Waiting until pod {run.alive[0].name} is gone.")
         why = run.wish or _deleted_for(run) or gone
+        if why is gone and run.attempt.job_uid is None:
+            return plan(seen, seen.status, again=SOON)  # it says already why another attempt follows
         return plan(seen, kept(seen, now, why), again=SOON)
     if run.standing is None:
         why = seen.ledger.problem or Problem(Reason.STORAGE_UNAVAILABLE, "The bucket cannot be read.")

@@ -127,6 +127,7 @@ WAITING = pod(main="waiting", phase="Pending")
         ),
         (run(state="queued", reason="TeacherCrashLooping"), (pod(main="waiting", restarts=2),), (WAITING,), "Crash"),
         (run(state="running", reason="Starting"), (WAITING,), (pod(),), "Starting is its reason"),
+        (run(state="running", reason="ForeignContainer"), (pod(main="terminated"),), (pod(),), "Foreign"),
     ],
 )
 def test_a_status_may_lag_but_not_lie(

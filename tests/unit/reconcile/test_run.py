@@ -380,6 +380,8 @@ def test_an_outage_in_a_pod_that_a_foreign_container_keeps_is_waited_for_without
     world = at_work(leaves=1, max_fruitless=0)
     pod = kept_up(world, int(ExitCode.TEACHER_UNAVAILABLE))
     operate_until(world, lambda s: s.attempt.number == 2)
+    world.operate()
+    assert pod.name in world.pods
     assert reason(world.status) == Reason.TEACHER_UNAVAILABLE
     operate_until(world, lambda _: pod.name not in world.pods)
     world.settle()
