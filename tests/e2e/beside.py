@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import yaml
 
@@ -16,7 +17,7 @@ from tests.e2e.operator import Operator
 from tests.e2e.place import Place
 from tests.e2e.services import Services
 
-_END: int = 3000
+_END: Final = 3000
 """So much of its log is shown where a test fails."""
 
 

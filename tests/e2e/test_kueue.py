@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from hack.cluster.cluster import GPU_RESOURCE, Cluster
 from hack.cluster.images import load_images
@@ -20,16 +21,28 @@ _ONE_GPU = {"resources": {"limits": {GPU_RESOURCE: 1}}}
 _SYSTEM = "--namespace=kueue-system"
 
 
-@pytest.fixture(scope="module")
-def kueue(cluster: Cluster) -> Iterator[None]:
-    """Kueue by its own chart, built from its module; taken away again, for it looks at every Job."""
+@pytest.fixture(
+    scope="module",
+    params=[{}, {"waitForPodsReady": {"timeout": "5m", "blockAdmission": True}}],
+    ids=["as-published", "waiting-for-ready-pods"],
+)
+def kueue(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Kueue by its own chart, built from its module; taken away again, for it looks at every Job.
+
+    In both ways of counting a Job as started: when it is admitted, and when its pods are ready.
+    """
     repository, _, tag = load_images(cluster, ["kueue"])["kueue"].rpartition(":")
+    image = {"repository": repository, "tag": tag, "pullPolicy": "IfNotPresent"}
     chart = module_folder("kueue", "sigs.k8s.io/kueue") / "charts" / "kueue"
-    image = "controllerManager.manager.image"
-    values = [f"{image}.repository={repository}", f"{image}.tag={tag}", f"{image}.pullPolicy=IfNotPresent"]
+    published = yaml.safe_load((chart / "values.yaml").read_text())["managerConfig"]["controllerManagerConfigYaml"]
+    config = yaml.safe_dump(yaml.safe_load(published) | request.param)
+    values = {
+        "controllerManager": {"manager": {"image": image}},
+        "managerConfig": {"controllerManagerConfigYaml": config},
+    }
     helm: list[str | Path] = [tool("helm4"), f"--kubeconfig={cluster.kubeconfig}"]
-    where = [_SYSTEM, "--create-namespace", "--wait", "--timeout=300s"]
-    run([*helm, "upgrade", "--install", "kueue", chart, *where, *(f"--set={value}" for value in values)], timeout=330)
+    options = [_SYSTEM, "--create-namespace", "--wait", "--timeout=300s", "--values=-"]
+    run([*helm, "upgrade", "--install", "kueue", chart, *options], stdin=yaml.safe_dump(values), timeout=330)
     yield
     # While there is one who takes Kueue's finalizers off: else its kinds stay half deleted, and the next install fails.
     for kind in ("clusterqueues", "resourceflavors"):

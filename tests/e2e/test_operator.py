@@ -96,6 +96,7 @@ def test_a_leader_that_is_killed_is_followed_by_another(two_replicas: Operator, 
     assert_made_once(place, leaves=3)
 
 
+@pytest.mark.faults
 def test_an_operator_upgraded_in_mid_run_takes_its_jobs_as_they_are(
     place: Place, held: None, operator: Operator, tmp_path: Path
 ) -> None:
