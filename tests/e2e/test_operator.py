@@ -192,3 +192,13 @@ def test_a_namespace_with_a_run_can_be_deleted_while_no_operator_is_there(
     place.lose_teacher()
     with operator.away():
         place.cluster.kubectl("delete", "namespace", place.namespace, "--timeout=180s")
+
+
+@pytest.mark.faults
+def test_a_namespace_with_a_run_of_two_engines_can_be_deleted(place: Place, held: None) -> None:
+    """Their Job keeps its pods; the operator deletes it."""
+    place.taxonomy(leaves=3)
+    place.run(parallelism=2)
+    place.until_records(1)
+    place.lose_teacher()
+    place.cluster.kubectl("delete", "namespace", place.namespace, "--timeout=400s")

@@ -27,6 +27,7 @@ from sdg_operator.reconcile.run_guards import (
     has_started,
     has_worked,
     idle_though_made,
+    kept_though_deleted,
     start_deadline,
     stray,
 )
@@ -123,7 +124,8 @@ def _follow(run: Run, job: JobView) -> RunPlan:
     """The attempt's Job is there and not finished."""
     seen, now = run.seen, run.now
     made = run.standing is not None and run.standing.complete
-    stop = edited(job) or abandoned(run, job) or (idle_though_made(run, job) if made else run.wish)
+    stop = edited(job) or abandoned(run, job) or kept_though_deleted(run, job)
+    stop = stop or (idle_though_made(run, job) if made else run.wish)
     if stop:
         return plan(seen, kept(seen, now, stop), DeleteJob(job.name, job.uid, stop.message), again=SOON)
     mine = [pod for pod in run.alive if pod.job_uid == job.uid]

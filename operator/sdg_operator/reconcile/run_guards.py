@@ -15,6 +15,9 @@ from sdg_operator.storage.ledger import Standing
 _LINGER_SECONDS: Final = 120.0
 """How long a pod may flush its logs and end by itself once every leaf has its record."""
 
+_KEPT_SECONDS: Final = 60.0
+"""How long a Job may keep a pod that was deleted and has ended; the next one mostly comes within seconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -82,6 +85,22 @@ def abandoned(run: Run, job: JobView) -> Problem | None:
         if pod.job_uid == job.uid:
             text = f"Node {pod.node or 'unknown'} does not answer; its pod {pod.name} is given up."
             return Problem(Reason.NODE_LOST, text)
+    return None
+
+
+def kept_though_deleted(run: Run, job: JobView) -> Problem | None:
+    """Whether nothing of the Job is at work, and it keeps a pod that was deleted and has ended.
+
+    A Job with a limit of retries for each index does so until the next pod is made; in a namespace that is being
+    deleted none is ever made, and the namespace waits for its pods.
+    """
+    mine = [pod for pod in run.seen.pods if pod.job_uid == job.uid]
+    if any(pod.alive for pod in mine):
+        return None
+    for pod in mine:
+        if pod.deletion is not None and (run.now - pod.deletion).total_seconds() > _KEPT_SECONDS:
+            text = f"Pod {pod.name} was deleted and has ended, and its Job keeps it and makes no other."
+            return Problem(Reason.STOPPING, f"{text} The Job is replaced by the next attempt.")
     return None
 
 

@@ -336,6 +336,21 @@ def test_a_node_is_lost_though_its_pod_tolerates_that_for_ever() -> None:
     operate_until(world, lambda s: s.attempt.number == 2)
 
 
+def test_a_job_that_keeps_the_pods_of_a_namespace_that_is_being_deleted_is_deleted() -> None:
+    world = at_work(leaves=2, parallelism=2)
+    first, second = world.pods.values()
+    for pod in (first, second):
+        pod.deletion = world.now
+        world.end_pod(pod, 137)
+    world.now += timedelta(seconds=60)
+    assert not decide(world.observe(), world.now).actions, "the next pod may be on its way"
+    world.now += timedelta(seconds=1)
+    (action,) = decide(world.observe(), world.now).actions
+    assert isinstance(action, DeleteJob)
+    second.phase = "Running"
+    assert not decide(world.observe(), world.now).actions, "another shard is at work"
+
+
 # --- a started run whose pods are not at work ---
 
 
