@@ -151,7 +151,7 @@ def test_how_work_ended_beside_an_added_container_that_is_deaf_counts_as_ever(
     place: Place, policy: Callable[..., None]
 ) -> None:
     for name in ("refused", "killed"):
-        policy("pods", name, added(place, "containers", _DEAF))
+        policy("pods", name, added(place, "containers", _DEAF), role="generate")
     wrong = place.teacher_secret(api_token="wrong")
     wrong["metadata"]["name"] = "sdg-half"
     place.apply(wrong)

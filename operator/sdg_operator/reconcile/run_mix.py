@@ -14,7 +14,7 @@ from sdg_operator.api.datageneration import (
 from sdg_operator.reconcile import clock
 from sdg_operator.reconcile.build import mix_job
 from sdg_operator.reconcile.cluster import JobView, PodView
-from sdg_operator.reconcile.conditions import bounded
+from sdg_operator.reconcile.conditions import bounded, find
 from sdg_operator.reconcile.ending import Ending, Meaning, ending
 from sdg_operator.reconcile.keepers import all_kept_up
 from sdg_operator.reconcile.plan import CreateJob, DeleteJob, PutObject
@@ -149,6 +149,9 @@ def _over(seen: RunSeen, now: datetime, alive: list[PodView]) -> RunPlan:
         stop = DeleteJob(seen.job.name, seen.job.uid, "it is not the Job that was made for this mix")
         return plan(seen, _working(seen, now, None), stop, again=_SOON)
     if alive:
+        said = find(seen.status.conditions, "Progressing")
+        if said and said.reason == Reason.FOREIGN_CONTAINER:
+            return plan(seen, seen.status, again=_SOON)  # worth more than that the pod is going
         why = Problem(Reason.STOPPING, f"Waiting until pod {alive[0].name} is gone.")
         return plan(seen, _working(seen, now, why), again=_SOON)
     ledger = seen.ledger.found
