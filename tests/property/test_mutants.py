@@ -19,7 +19,7 @@ MUTANTS = [
     ),
     Mutant(
         "the number of an attempt is not put on record before its Job is made",
-        "run_generate.py",
+        "run_next.py",
         '            "number": run.attempt.number + 1,',
         '            "number": max(1, run.attempt.number),',
         in_gate=True,
@@ -58,7 +58,7 @@ MUTANTS = [
     ),
     Mutant(
         "fruitless attempts are never counted",
-        "run_generate.py",
+        "run_next.py",
         "    fruitless = attempt.fruitless + 1",
         "    fruitless = attempt.fruitless",
     ),
@@ -154,7 +154,7 @@ MUTANTS = [
     ),
     Mutant(
         "active time is forgotten with each attempt",
-        "run_generate.py",
+        "run_next.py",
         '            "active_seconds": spent,\n            "not_before"',
         '            "active_seconds": 0,\n            "not_before"',
     ),

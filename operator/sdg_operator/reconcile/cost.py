@@ -17,6 +17,8 @@ from sdg_operator.reconcile.snapshot import RunSeen
 
 _QUIET_SECONDS: Final = 60
 """While nothing else changes, the count is written no more often."""
+_GOING_SECONDS: Final = 10
+"""The same while pods are being stopped: what they held since is not counted once they are gone."""
 _NO_DEVICES: Final = ("rdma/", "openshift.io/", "hugepages-")
 """Prefixes of extended resources that are networks or memory, not accelerators."""
 
@@ -41,7 +43,9 @@ def counted(seen: RunSeen, status: DataGenerationStatus, now: datetime) -> DataG
     and did so a moment ago."""
     before = status.cost or Cost()
     until, since = now.replace(microsecond=0), clock.from_text(before.counted_until)
-    moment = since is not None and until < since + timedelta(seconds=_QUIET_SECONDS)
+    going = any(pod.alive and pod.deletion is not None for pod in seen.pods)
+    quiet = timedelta(seconds=_GOING_SECONDS if going else _QUIET_SECONDS)
+    moment = since is not None and until < since + quiet
     if status.resolved is None or (status == seen.status and moment):
         return status
     held, idle = _held(seen, status.resolved, since, until)

@@ -9,15 +9,15 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from sdg_operator.api.datageneration import DataGenerationStatus, Failure
+from sdg_operator.api.datageneration import DataGenerationStatus
 from sdg_operator.reconcile import clock
 from sdg_operator.reconcile.build import generate_job
 from sdg_operator.reconcile.cluster import JobView
 from sdg_operator.reconcile.conditions import find
-from sdg_operator.reconcile.cost import judged, useful
-from sdg_operator.reconcile.ending import Ending, Meaning, ending
+from sdg_operator.reconcile.cost import counted
+from sdg_operator.reconcile.ending import ending
 from sdg_operator.reconcile.keepers import all_kept_up
-from sdg_operator.reconcile.plan import CreateJob, DeleteJob, PutObject, ReleaseJob
+from sdg_operator.reconcile.plan import CreateJob, DeleteJob, PutObject
 from sdg_operator.reconcile.reasons import Reason
 from sdg_operator.reconcile.run_close import close, cut_off
 from sdg_operator.reconcile.run_guards import (
@@ -31,9 +31,10 @@ from sdg_operator.reconcile.run_guards import (
     start_deadline,
     stray,
 )
+from sdg_operator.reconcile.run_next import after_attempt, failure_of, open_next
 from sdg_operator.reconcile.run_pods import at_work, held_back, turned_back
-from sdg_operator.reconcile.run_progress import fruitful, message, progress, samples
-from sdg_operator.reconcile.run_status import FAILURE_LENGTH, RunPlan, kept, look_again, plan, queued, running
+from sdg_operator.reconcile.run_progress import message, progress
+from sdg_operator.reconcile.run_status import RunPlan, kept, look_again, plan, queued, running
 from sdg_operator.reconcile.snapshot import Problem, RunSeen
 from sdg_operator.reconcile.why import waiting
 from sdg_operator.storage.layout import RunLayout
@@ -41,8 +42,6 @@ from sdg_operator.storage.ledger import Standing, plan_attempt, standing
 
 SOON: Final = 2.0
 _FIRST_PAUSE: Final = 10.0
-_LONGEST_PAUSE: Final = 600.0
-_SHORTEST_TTL: Final = 600
 
 
 def generate(seen: RunSeen, now: datetime) -> RunPlan:
@@ -67,7 +66,7 @@ def _step(run: Run) -> RunPlan:
         return close(seen, run.now, run.standing)  # a merge, or every leaf was taken over: no GPU is needed
     foreign = job is not None and not job.owned_by(seen.owner.uid)
     if attempt.number == 0 or foreign:
-        return _open_next(run, Problem(Reason.ACCEPTED, "Accepted; the attempt is being prepared."))
+        return open_next(run, Problem(Reason.ACCEPTED, "Accepted; the attempt is being prepared."))
     return _advance(run)
 
 
@@ -136,7 +135,7 @@ def _follow(run: Run, job: JobView) -> RunPlan:
     if job.suspended or obstacle or not (started or seen.status.state == "running"):
         why = obstacle or waiting(job, run.alive, seen.events, seen.queue_message)
         late = start_deadline(run, why)
-        status = queued(seen, now, late or why, **({"failure": _failure(late)} if late else {}))
+        status = queued(seen, now, late or why, **({"failure": failure_of(late)} if late else {}))
         return plan(seen, _clocked(status, now, active=False), again=0 if late else look_again(seen, now, why))
     return _work(run, job, started)
 
@@ -147,7 +146,7 @@ def _kept_up(run: Run, job: JobView, keeper: Problem, at: Standing) -> RunPlan:
     if at.complete:
         return plan(run.seen, kept(run.seen, run.now, keeper), stop, again=SOON)
     end = ending(job, run.seen.pods, worked=has_worked(run))
-    after = _after(run, replace(end, message=f"{end.message} {keeper.message}".strip()), at)
+    after = after_attempt(run, replace(end, message=f"{end.message} {keeper.message}".strip()), at)
     if after.status.failure:
         return after  # it is on record before the Job goes
     return replace(after, actions=(*after.actions, stop), again_seconds=0)
@@ -156,15 +155,15 @@ def _kept_up(run: Run, job: JobView, keeper: Problem, at: Standing) -> RunPlan:
 def _work(run: Run, job: JobView, started: bool) -> RunPlan:
     seen, now = run.seen, run.now
     limit = seen.status.resolved.active_deadline_seconds if seen.status.resolved else None
-    if limit is not None and _active_seconds(run) > limit and not seen.status.failure:
+    if limit is not None and run.active_seconds > limit and not seen.status.failure:
         why = Problem(
             Reason.ACTIVE_DEADLINE_EXCEEDED,
             f"The run was active for more than activeDeadlineSeconds ({limit}) in {run.attempt.number} attempts.",
         )
-        return plan(seen, running(seen, now, Reason.STOPPING, why.message, failure=_failure(why)), again=0)
+        return plan(seen, running(seen, now, Reason.STOPPING, why.message, failure=failure_of(why)), again=0)
     held = held_back(run, job)
     if held and not seen.status.failure and (late := start_deadline(run, held)):
-        status = running(seen, now, Reason.STOPPING, late.message, failure=_failure(late))
+        status = running(seen, now, Reason.STOPPING, late.message, failure=failure_of(late))
         return plan(seen, _clocked(status, now, active=started), again=0)
     done = progress(seen, run.standing, now)
     stopped = held if held and not at_work(run, job) else seen.ledger.problem
@@ -192,14 +191,6 @@ def _clocked(status: DataGenerationStatus, now: datetime, *, active: bool) -> Da
     return status.model_copy(update={"attempt": attempt.model_copy(update=changes)})
 
 
-def _active_seconds(run: Run) -> float:
-    return run.attempt.active_seconds + clock.seconds_since(run.attempt.active_since, run.now)
-
-
-def _failure(why: Problem, leaf: str | None = None) -> Failure:
-    return Failure(reason=why.reason, message=why.message[:FAILURE_LENGTH], leaf=leaf[:1024] if leaf else None)
-
-
 def _over(run: Run) -> RunPlan:
     """The attempt's Job has finished or is gone. Go on once nothing of it is alive and the records are read."""
     seen, now, job = run.seen, run.now, run.seen.job
@@ -210,11 +201,11 @@ def _over(run: Run) -> RunPlan:
         return settled
     at = run.standing
     if at is None or seen.spec.suspend:
-        return _open_next(run, Problem(Reason.SUSPENDED, "Suspended."))
+        return open_next(run, Problem(Reason.SUSPENDED, "Suspended."))
     end = ending(job, seen.pods, worked=has_worked(run))
     if end.reason is Reason.JOB_DELETED and (why := _deleted_for(run)):
         end = replace(end, reason=why.reason, message=why.message)
-    return _after(run, end, at)
+    return after_attempt(run, end, at)
 
 
 _DELETED_FOR: Final = frozenset({Reason.NODE_LOST, Reason.JOB_EDITED, Reason.FOREIGN_CONTAINER})
@@ -233,7 +224,7 @@ def _settle(run: Run) -> RunPlan | None:
         gone = Problem(Reason.STOPPING, f"Waiting until pod {run.alive[0].name} is gone.")
         why = run.wish or _deleted_for(run) or gone
         if why is gone and run.attempt.job_uid is None:
-            return plan(seen, seen.status, again=SOON)  # it says already why another attempt follows
+            return plan(seen, counted(seen, seen.status, now), again=SOON)  # it says already why another follows
         return plan(seen, kept(seen, now, why), again=SOON)
     if run.standing is None:
         why = seen.ledger.problem or Problem(Reason.STORAGE_UNAVAILABLE, "The bucket cannot be read.")
@@ -243,72 +234,3 @@ def _settle(run: Run) -> RunPlan | None:
     if run.standing.complete or seen.spec.cancel or seen.status.failure:
         return close(seen, now, run.standing)
     return None
-
-
-def _after(run: Run, end: Ending, at: Standing) -> RunPlan:
-    """What follows from how the attempt ended, while leaves are missing."""
-    attempt, resolved = run.attempt, run.seen.status.resolved
-    left = f"{len(at.missing)} of {len(at.missing) + len(at.chosen)} leaves are still to be made."
-    if end.reason is Reason.LOW_YIELD and at.done:
-        end = replace(end, meaning=Meaning.FAULT)  # one shard's view: of another shard's leaves there are samples
-    if end.meaning is Meaning.FINAL:
-        return _fail(run, Problem(end.reason, end.message), end.leaf)
-    progressed = len(at.chosen) > attempt.leaves_before
-    if end.meaning is Meaning.DISRUPTION:
-        before = 0 if progressed else attempt.disruptions
-        pause = _pause(_FIRST_PAUSE, before - 1) if before else 0.0
-        text = f"{end.message} It goes on in {pause:.0f} s. {left}" if pause else f"{end.message} {left}"
-        return _open_next(run, Problem(end.reason, text), pause=pause, disruptions=before + 1)
-    if end.meaning is Meaning.OUTAGE:
-        before = 0 if progressed else attempt.outages
-        pause = _pause(30.0, before)
-        text = f"{end.message} The GPU is free; it goes on from the finished leaves in {pause:.0f} s. {left}"
-        return _open_next(run, Problem(end.reason, text), pause=pause, outages=before + 1)
-    if progressed:
-        return _open_next(run, Problem(Reason.RETRYING, f"{end.message} {left}".strip()))
-    fruitless = attempt.fruitless + 1
-    if resolved is not None and fruitless > resolved.max_fruitless_attempts:
-        text = f"{fruitless} attempts in a row finished no leaf. The last one: {end.message or 'no pod said why.'}"
-        reason = end.reason if end.meaning is Meaning.FAULT else Reason.NO_PROGRESS
-        return _fail(run, Problem(reason, text), end.leaf)
-    why = Problem(Reason.RETRYING, f"{end.message or 'The attempt finished no leaf.'} {left}")
-    return _open_next(run, why, pause=_pause(_FIRST_PAUSE, attempt.fruitless), fruitless=fruitless)
-
-
-def _pause(first: float, times: int) -> float:
-    return min(first * 2.0 ** min(times, 16), _LONGEST_PAUSE)
-
-
-def _fail(run: Run, why: Problem, leaf: str | None) -> RunPlan:
-    """Fail, but mix what there is first."""
-    status = kept(run.seen, run.now, why, failure=_failure(why, leaf))
-    return plan(run.seen, status, again=0)
-
-
-def _open_next(run: Run, why: Problem, pause: float = 0.0, **changes: int) -> RunPlan:
-    """Open the next attempt: its number goes on record before anything of it exists."""
-    at = len(run.standing.chosen) if run.standing else run.attempt.leaves_before
-    counts = {"fruitless": 0, "outages": 0, "disruptions": 0} if at > run.attempt.leaves_before else {}
-    spent = int(_active_seconds(run))
-    status = judged(queued(run.seen, run.now, why), fruitful=fruitful(run.seen, run.standing, run.now))
-    attempt = status.attempt.model_copy(
-        update={
-            "number": run.attempt.number + 1,
-            "job_uid": None,
-            "leaves_before": at,
-            "samples_before": samples(run.seen, run.standing, run.now),
-            "useful_gpu_seconds_before": useful(status),
-            "active_since": None,
-            "active_seconds": spent,
-            "not_before": clock.after(run.now, pause) if pause else None,
-            "worked": has_worked(run),
-            **counts,
-            **changes,
-        }
-    )
-    job = run.seen.job
-    done = job is not None and job.uid == run.attempt.job_uid and job.finished and job.watched and not job.deleting
-    ttl = run.seen.status.resolved.job_ttl_seconds if run.seen.status.resolved else None
-    # Its ending is told, so it may go; but not before that is on record.
-    release = [ReleaseJob(job.name, job.uid, max(ttl, _SHORTEST_TTL))] if job and done and ttl is not None else []
-    return plan(run.seen, status.model_copy(update={"attempt": attempt}), *release, again=pause)

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from sdg_operator.api.datageneration import Attempt
+from sdg_operator.reconcile import clock
 from sdg_operator.reconcile.cluster import JobView, PodView
 from sdg_operator.reconcile.plan import DeleteJob
 from sdg_operator.reconcile.reasons import Reason
@@ -34,6 +35,11 @@ class Run:
     @property
     def attempt(self) -> Attempt:
         return self.seen.status.attempt
+
+    @property
+    def active_seconds(self) -> float:
+        """For how long pods of the run were at work, in all attempts."""
+        return self.attempt.active_seconds + clock.seconds_since(self.attempt.active_since, self.now)
 
     @property
     def wish(self) -> Problem | None:
