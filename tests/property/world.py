@@ -842,5 +842,5 @@ def finished_leaves(leaves: int) -> tuple[LeafRecord, ...]:
     )
 
 
-def a_settings(engine: str) -> Settings:
-    return Settings.model_validate({"images": {"engine": engine, "runner": "runner:1"}})
+def a_settings(engine: str, **settings: Any) -> Settings:
+    return Settings.model_validate({"images": {"engine": engine, "runner": "runner:1"}, **settings})

@@ -248,6 +248,20 @@ class PodSecurity(SettingsModel):
     fs_group: _Id | None = Field(default=None, ge=0, description="fsGroup; absent lets the cluster choose.")
 
 
+class RunNetwork(SettingsModel):
+    """A NetworkPolicy for each run."""
+
+    create: bool = Field(
+        default=False, description="Make one: nobody reaches the run's pods, and they reach only what is listed here."
+    )
+    ports: list[Annotated[int, Field(ge=1, le=65_535)]] = Field(
+        default=[443], max_length=64, description="TCP ports of buckets, teachers and proxies; DNS may always be asked."
+    )
+    cidrs: list[AddressRange] = Field(
+        default=[], max_length=64, description="Addresses at which they may be reached; all where empty."
+    )
+
+
 class Settings(SettingsModel):
     """The whole file."""
 
@@ -261,3 +275,4 @@ class Settings(SettingsModel):
     prices: Prices = Field(default=Prices(), description="What GPUs cost.")
     pod_security: PodSecurity = Field(default=PodSecurity(), description="securityContext of the pods.")
     pod_labels: _Labels = Field(default={}, description="Further labels of every Job and pod.")
+    network_policy: RunNetwork = Field(default=RunNetwork(), description="A NetworkPolicy for each run.")

@@ -6,7 +6,7 @@ from sdg_operator.api import API_VERSION
 from sdg_operator.api.common import Resources
 from sdg_operator.api.quantity import value_of
 from sdg_operator.reconcile.jobs import JobHeader, PodSettings
-from sdg_operator.reconcile.names import QUEUE_LABEL, QUEUE_PRIORITY_LABEL
+from sdg_operator.reconcile.names import QUEUE_LABEL, QUEUE_PRIORITY_LABEL, Owner
 
 Json = dict[str, Any]
 
@@ -31,23 +31,26 @@ def job(header: JobHeader, pod: PodSettings, spec: Json, pod_spec: Json) -> Json
         "name": header.name,
         "namespace": header.namespace,
         "labels": labels | {label: value for label, value in kueue.items() if value},
-        "ownerReferences": [
-            {
-                "apiVersion": API_VERSION,
-                "kind": header.owner.kind,
-                "name": header.owner.name,
-                "uid": header.owner.uid,
-                "controller": True,
-                # Deleting the owner must not wait for the Job: the rights for that are more than ours.
-                "blockOwnerDeletion": False,
-            }
-        ],
+        "ownerReferences": [owned_by(header.owner)],
     }
     template: Json = {"metadata": {"labels": labels}, "spec": {**_pod(pod), **pod_spec}}
     if annotations:
         metadata["annotations"] = annotations
         template["metadata"]["annotations"] = annotations
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {**spec, "template": template}}
+
+
+def owned_by(owner: Owner) -> Json:
+    """The owner reference by which Kubernetes deletes what we make for a resource with it."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": owner.kind,
+        "name": owner.name,
+        "uid": owner.uid,
+        "controller": True,
+        # Deleting the owner must not wait for what it owns: the rights for that are more than ours.
+        "blockOwnerDeletion": False,
+    }
 
 
 def _pod(pod: PodSettings) -> Json:

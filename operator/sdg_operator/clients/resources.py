@@ -18,6 +18,7 @@ class Resource(Enum):
     PUBLISHED_EVENTS = ("events.k8s.io", "v1", "events", True)
     SECRETS = ("", "v1", "secrets", True)
     CONFIG_MAPS = ("", "v1", "configmaps", True)
+    NETWORK_POLICIES = ("networking.k8s.io", "v1", "networkpolicies", True)
     LEASES = ("coordination.k8s.io", "v1", "leases", True)
     ACCESS_REVIEWS = ("authorization.k8s.io", "v1", "selfsubjectaccessreviews", False)
     WORKLOADS = ("kueue.x-k8s.io", "v1beta1", "workloads", True)

@@ -122,10 +122,10 @@ class Operator:
     async def _work(self) -> None:
         options = self._options
         if not options.leader_elect:
-            await preflight.ready(self._api, self._api.server, options.namespaces, None, self._say)
+            await self._preflight(None)
             await self._lead()
             return
-        await preflight.ready(self._api, self._api.server, options.namespaces, options.lease_namespace, self._say)
+        await self._preflight(options.lease_namespace)
         # An owner counts only in its own namespace.
         pod_uid = os.environ.get("POD_UID") if options.lease_namespace == os.environ.get("POD_NAMESPACE") else None
         election = Election(self._api, options.lease_namespace, LEASE_NAME, self._identity, pod_uid=pod_uid)
@@ -144,6 +144,13 @@ class Operator:
             holding.cancel()
             await election.release()
         leading.result()
+
+    async def _preflight(self, lease_namespace: str | None) -> None:
+        options = self._options
+        policies = options.settings.network_policy.create
+        await preflight.ready(
+            self._api, self._api.server, options.namespaces, lease_namespace, self._say, run_policies=policies
+        )
 
     async def _lead(self) -> None:
         options = self._options

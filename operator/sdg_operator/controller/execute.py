@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, Final
 
-from sdg_operator.builders import build
+from sdg_operator.builders import build, build_policy
 from sdg_operator.clients.protocols import (
     AlreadyExists,
     Conflict,
@@ -23,7 +23,17 @@ from sdg_operator.controller.copying import Copies, Copy, CopyFailed
 from sdg_operator.controller.observe_bucket import problem
 from sdg_operator.reconcile.cluster import job_view
 from sdg_operator.reconcile.names import WATCH_LABEL, Owner
-from sdg_operator.reconcile.plan import Action, CopySnapshot, CreateJob, DeleteJob, PutObject, PutObjects, ReleaseJob
+from sdg_operator.reconcile.plan import (
+    Action,
+    CopySnapshot,
+    CreateJob,
+    CreatePolicy,
+    DeleteJob,
+    DeletePolicy,
+    PutObject,
+    PutObjects,
+    ReleaseJob,
+)
 from sdg_operator.reconcile.reasons import Reason
 from sdg_operator.reconcile.snapshot import Problem
 from sdg_operator.storage.store import StorageError, Store
@@ -61,7 +71,11 @@ class Executor:
                 case CopySnapshot():
                     await self._copy(owner.namespace, action)
                 case CreateJob(job):
-                    await self._create(build(job), job.header.namespace)
+                    await self._create(Resource.JOBS, build(job), job.header.namespace)
+                case CreatePolicy(policy):
+                    await self._create(Resource.NETWORK_POLICIES, build_policy(policy), owner.namespace)
+                case DeletePolicy(name):
+                    await self._delete_policy(owner, name)
                 case DeleteJob():
                     await self._delete(owner, action)
                 case ReleaseJob():
@@ -90,21 +104,21 @@ class Executor:
         if under_way:
             raise Stopped(Problem(Reason.FETCHING, f"The snapshot is brought into the run's bucket: {under_way}."))
 
-    async def _create(self, body: dict[str, Any], namespace: str) -> None:
-        name = body["metadata"]["name"]
+    async def _create(self, resource: Resource, body: dict[str, Any], namespace: str) -> None:
+        name = f"{body['kind']} {body['metadata']['name']}"
         try:
-            await self._api.create(Resource.JOBS, namespace, body)
-            log.info("made Job %s", name)
+            await self._api.create(resource, namespace, body)
+            log.info("made %s", name)
         except AlreadyExists:
-            log.info("Job %s is there already", name)
+            log.info("%s is there already", name)
         except (Refused, Forbidden) as error:
             quota = isinstance(error, Forbidden) and error.quota
             reason = Reason.QUOTA_EXCEEDED if quota else Reason.ADMISSION_REFUSED
-            raise Stopped(Problem(reason, f"The cluster does not take Job {name}: {error.message}")) from error
+            raise Stopped(Problem(reason, f"The cluster does not take {name}: {error.message}")) from error
         except Unavailable as error:
             if not error.webhook:
                 raise
-            text = f"The cluster does not take Job {name}: {error.message}"
+            text = f"The cluster does not take {name}: {error.message}"
             raise Stopped(Problem(Reason.ADMISSION_REFUSED, text)) from error
 
     async def _delete(self, owner: Owner, action: DeleteJob) -> None:
@@ -119,6 +133,16 @@ class Executor:
             await self._api.delete(Resource.JOBS, owner.namespace, action.name, uid=action.uid)
         except (NotFound, Conflict):
             log.debug("Job %s is gone already", action.name)
+
+    async def _delete_policy(self, owner: Owner, name: str) -> None:
+        """Best effort: a policy that stays selects no pod, and goes with its run."""
+        try:
+            found = await self._api.get(Resource.NETWORK_POLICIES, owner.namespace, name)
+            meta = found["metadata"]
+            if any(reference["uid"] == owner.uid for reference in meta.get("ownerReferences", [])):
+                await self._api.delete(Resource.NETWORK_POLICIES, owner.namespace, name, uid=meta["uid"])
+        except (NotFound, Conflict, Forbidden) as error:
+            log.debug("NetworkPolicy %s stays: %s", name, error)
 
     async def _release(self, namespace: str, action: ReleaseJob) -> None:
         """Best effort: a Job that keeps its label only costs the watch something."""

@@ -18,15 +18,28 @@ log = logging.getLogger(__name__)
 
 
 async def ready(
-    api: Kubernetes, server: str, namespaces: Sequence[str], own_namespace: str | None, say: Callable[[str], None]
+    api: Kubernetes,
+    server: str,
+    namespaces: Sequence[str],
+    own_namespace: str | None,
+    say: Callable[[str], None],
+    *,
+    run_policies: bool = False,
 ) -> None:
     """Return when all is as it must be; until then tell `say` (and the log) what is not, and look again.
 
-    `own_namespace` is where the Lease lies; None without an election.
+    `own_namespace` is where the Lease lies; None without an election. `run_policies`: runs get NetworkPolicies.
     """
     pause, said = _FIRST_PAUSE_SECONDS, ""
+    rights = [
+        right
+        for right in RIGHTS
+        if not right.named  # for names that only users give; a run whose Secret may not be read says so
+        and (own_namespace is not None or not right.leader_only)
+        and (run_policies or not right.run_policies)
+    ]
     while True:
-        problem = await _problem(api, server, namespaces, own_namespace)
+        problem = await _problem(api, server, namespaces, own_namespace, rights)
         if problem is None:
             say("")
             return
@@ -38,12 +51,14 @@ async def ready(
         pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
 
-async def _problem(api: Kubernetes, server: str, namespaces: Sequence[str], own_namespace: str | None) -> str | None:
+async def _problem(
+    api: Kubernetes, server: str, namespaces: Sequence[str], own_namespace: str | None, rights: Sequence[Right]
+) -> str | None:
     try:
         return (
             await _version_problem(api)
             or await _kinds_problem(api, namespaces)
-            or await _rights_problem(api, namespaces, own_namespace)
+            or await _rights_problem(api, namespaces, own_namespace, rights)
         )
     except KubernetesError as error:
         return f"the API server {server} does not answer as it should: {error.message}"
@@ -81,13 +96,11 @@ async def _kinds_problem(api: Kubernetes, namespaces: Sequence[str]) -> str | No
     return None
 
 
-async def _rights_problem(api: Kubernetes, namespaces: Sequence[str], own_namespace: str | None) -> str | None:
+async def _rights_problem(
+    api: Kubernetes, namespaces: Sequence[str], own_namespace: str | None, rights: Sequence[Right]
+) -> str | None:
     missing: list[str] = []
-    for right in RIGHTS:
-        if right.named:
-            continue  # for names that only users give; a run whose Secret may not be read says so
-        if right.leader_only and own_namespace is None:
-            continue
+    for right in rights:
         places: Sequence[str | None] = [own_namespace] if right.leader_only else (namespaces or [None])
         for place in places:
             verbs = [verb for verb in right.verbs if not await _may(api, right, verb, place)]

@@ -20,6 +20,8 @@ class Right:
     """Without it the operator works, and says less."""
     leader_only: bool = False
     """Needed with --leader-elect, in the operator's own namespace."""
+    run_policies: bool = False
+    """Needed only where `settings.networkPolicy.create` is set."""
     name: str = ""
     """The one object that it is about; creating cannot be bound to a name."""
 
@@ -50,6 +52,12 @@ RIGHTS: Final = (
         named=True,
     ),
     Right(Resource.WORKLOADS, ("list",), "to say why Kueue lets a run wait", optional=True),
+    Right(
+        Resource.NETWORK_POLICIES,
+        ("get", "create", "delete"),
+        "to close the pods of runs in; get only sees whose a policy is that is to go",
+        run_policies=True,
+    ),
     Right(Resource.LEASES, ("create",), "to agree with the other replica who works", leader_only=True),
     Right(
         Resource.LEASES,

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from sdg_operator.api.common import TERMINAL_STATES
 from sdg_operator.reconcile import clock
-from sdg_operator.reconcile.plan import Action, DeleteJob, ReleaseJob
+from sdg_operator.reconcile.names import policy_name
+from sdg_operator.reconcile.plan import Action, DeleteJob, DeletePolicy, ReleaseJob
 from sdg_operator.reconcile.run_accept import accept
 from sdg_operator.reconcile.run_generate import generate
 from sdg_operator.reconcile.run_mix import mix
@@ -47,4 +48,6 @@ def _let_go(seen: RunSeen) -> list[Action]:
             actions.append(DeleteJob(job.name, job.uid, "its run has ended"))
         elif job.watched:
             actions.append(ReleaseJob(job.name, job.uid, ttl))
+    if seen.status.resolved and seen.status.resolved.network_policy:
+        actions.append(DeletePolicy(policy_name(seen.owner)))
     return actions

@@ -105,4 +105,15 @@ class MixJob:
     resources: Resources
 
 
+@dataclass(frozen=True, slots=True)
+class RunPolicy:
+    """A run's NetworkPolicy."""
+
+    owner: Owner
+    ports: tuple[int, ...]
+    """TCP ports that its pods may reach, beside DNS."""
+    cidrs: tuple[str, ...]
+    """Where; anywhere if empty."""
+
+
 Job = ValidateJob | GenerateJob | MixJob

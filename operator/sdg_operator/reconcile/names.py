@@ -62,6 +62,11 @@ def job_name(owner: Owner, role: Role, attempt: int) -> str:
     return f"{owner.name}-{owner.uid.replace('-', '')[:5]}-{role}-{attempt}"
 
 
+def policy_name(owner: Owner) -> str:
+    """Of a run's NetworkPolicy; of an earlier resource of the same name it is another."""
+    return f"{owner.name}-{owner.uid.replace('-', '')[:5]}"
+
+
 def job_labels(owner: Owner, role: Role, attempt: int) -> dict[str, str]:
     return {
         "app.kubernetes.io/managed-by": "sdg-operator",

@@ -5,7 +5,7 @@ from typing import Generic, Literal, TypeVar
 
 from sdg_operator.api.datageneration import DataGenerationStatus
 from sdg_operator.api.taxonomy import TaxonomyStatus
-from sdg_operator.reconcile.jobs import Job
+from sdg_operator.reconcile.jobs import Job, RunPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +13,20 @@ class CreateJob:
     """POST. If the name is taken, the next pass sees whose it is."""
 
     job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class CreatePolicy:
+    """POST of a run's NetworkPolicy, before its pods; it is there already from the second attempt on."""
+
+    policy: RunPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePolicy:
+    """DELETE of a run's NetworkPolicy, once the run has ended."""
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +72,7 @@ class CopySnapshot:
     to_secret: str
 
 
-Action = CreateJob | DeleteJob | ReleaseJob | PutObject | PutObjects | CopySnapshot
+Action = CreateJob | CreatePolicy | DeleteJob | DeletePolicy | ReleaseJob | PutObject | PutObjects | CopySnapshot
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,14 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from sdg_operator.api.common import Placement, Resources
-from sdg_operator.api.datageneration import DataGenerationSpec, Resolved, ResolvedTeacher, TeacherServer
-from sdg_operator.api.settings import OverridableField, Settings
+from sdg_operator.api.datageneration import (
+    DataGenerationSpec,
+    Resolved,
+    ResolvedNetwork,
+    ResolvedTeacher,
+    TeacherServer,
+)
+from sdg_operator.api.settings import OverridableField, RunNetwork, Settings
 from sdg_operator.api.taxonomy import TaxonomySpec
 from sdg_operator.reconcile.names import is_reserved
 from sdg_operator.reconcile.price import pod_hour_price
@@ -211,6 +217,7 @@ def resolve(
         placement=overlay(d.placement, spec.placement),
         queue_name=choice.queue_name,
         queue_priority_class_name=choice.queue_priority,
+        network_policy=_network(s.network_policy),
         auxiliary_queue_name=s.queues.auxiliary,
         max_failed_leaves=d.max_failed_leaves if spec.max_failed_leaves is None else spec.max_failed_leaves,
         max_fruitless_attempts=d.max_fruitless_attempts
@@ -222,6 +229,12 @@ def resolve(
         node_lost_timeout_seconds=s.limits.node_lost_timeout_seconds,
         teacher_patience_seconds=d.teacher_patience_seconds or _patience(choice.server),
     )
+
+
+def _network(settings: RunNetwork) -> ResolvedNetwork | None:
+    if not settings.create:
+        return None
+    return ResolvedNetwork(ports=list(settings.ports), cidrs=list(settings.cidrs))
 
 
 def _patience(server: TeacherServer | None) -> int | None:

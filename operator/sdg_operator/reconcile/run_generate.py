@@ -34,7 +34,7 @@ from sdg_operator.reconcile.run_guards import (
 from sdg_operator.reconcile.run_next import after_attempt, failure_of, open_next
 from sdg_operator.reconcile.run_pods import at_work, held_back, turned_back
 from sdg_operator.reconcile.run_progress import message, progress
-from sdg_operator.reconcile.run_status import RunPlan, kept, look_again, plan, queued, running
+from sdg_operator.reconcile.run_status import RunPlan, closed_in, kept, look_again, plan, queued, running
 from sdg_operator.reconcile.snapshot import Problem, RunSeen
 from sdg_operator.reconcile.why import waiting
 from sdg_operator.storage.layout import RunLayout
@@ -114,6 +114,7 @@ def _make(run: Run) -> RunPlan:
         queued(seen, run.now, Problem(Reason.STARTING, f"Attempt {run.attempt.number} is being started.")),
         PutObject(layout.inputs, inputs.to_json()),
         PutObject(layout.attempt_plan(run.attempt.number), deal.to_json()),
+        *closed_in(seen.owner, resolved),
         CreateJob(generate_job(seen, len(deal.shards))),
         again=0,
     )

@@ -8,9 +8,9 @@ import yaml
 
 from sdg_operator.api.common import Resources
 from sdg_operator.api.datageneration import EnvVar
-from sdg_operator.builders import build
+from sdg_operator.builders import build, build_policy
 from sdg_operator.reconcile.jobs import GenerateJob
-from tests.golden.jobs.inputs import JOBS
+from tests.golden.jobs.inputs import JOBS, POLICY
 
 _FOLDER = Path(__file__).parent
 
@@ -22,10 +22,13 @@ class _Plain(yaml.SafeDumper):
         return True
 
 
-@pytest.mark.parametrize("name", JOBS)
-def test_a_job_is_what_its_golden_file_says(name: str, update_golden: bool) -> None:
+MANIFESTS = {name: build(job) for name, job in JOBS.items()} | {"network-policy": build_policy(POLICY)}
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_what_is_made_is_what_its_golden_file_says(name: str, update_golden: bool) -> None:
     file = _FOLDER / f"{name}.yaml"
-    built = yaml.dump(build(JOBS[name]), Dumper=_Plain, sort_keys=False, width=120, allow_unicode=True)
+    built = yaml.dump(MANIFESTS[name], Dumper=_Plain, sort_keys=False, width=120, allow_unicode=True)
     if update_golden:
         file.write_text(built)
     assert file.read_text() == built, (
@@ -34,7 +37,13 @@ def test_a_job_is_what_its_golden_file_says(name: str, update_golden: bool) -> N
 
 
 def test_no_golden_file_is_left_over() -> None:
-    assert {file.stem for file in _FOLDER.glob("*.yaml")} == set(JOBS)
+    assert {file.stem for file in _FOLDER.glob("*.yaml")} == set(MANIFESTS)
+
+
+def test_a_policy_without_ports_leaves_dns_alone() -> None:
+    """A rule without ports would be for all of them."""
+    (dns,) = build_policy(replace(POLICY, ports=()))["spec"]["egress"]
+    assert {each["port"] for each in dns["ports"]} == {53}
 
 
 def test_an_engines_own_limit_of_scratch_space_is_not_asked_beyond() -> None:

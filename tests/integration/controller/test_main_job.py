@@ -8,9 +8,11 @@ import hashlib
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from hack.cluster.steps import wait_for
 from sdg_operator.engine.contract import ExitCode
 from sdg_operator.storage.layout import snapshot_key
 from sdg_operator.storage.records import (
@@ -27,7 +29,7 @@ from sdg_operator.storage.records import (
 )
 from sdg_operator.taxonomy.report import Counts, Problem, ShortReport
 from tests.integration.controller.kubelet import Pod, attempt_of, index_of
-from tests.integration.controller.objects import generate_jobs, taxonomy, write_index
+from tests.integration.controller.objects import generate_jobs, get, taxonomy, write_index
 from tests.integration.controller.operators import SETTINGS, OperatorProcess
 from tests.integration.controller.stage import Stage, apply_run
 
@@ -36,6 +38,7 @@ from tests.integration.controller.stage import Stage, apply_run
 def operator(stage: Stage, tmp_path: Path) -> Iterator[OperatorProcess]:
     # Looks into the bucket more often than users need, for the test waits for each.
     settings = {**SETTINGS, "limits": {**SETTINGS["limits"], "progressIntervalSeconds": 1}}
+    settings["networkPolicy"] = {"create": True, "ports": [9000]}
     flags = [f"--namespace={stage.namespace}"]
     with OperatorProcess(tmp_path, stage.server.kubeconfig, *flags, settings=settings) as running:
         running.wait_ready()
@@ -139,6 +142,11 @@ def leaves_of(stage: Stage, owner: str, attempt: int) -> tuple[tuple[str, ...], 
     return AttemptPlan.model_validate_json(stage.get(stage.layout(owner).attempt_plan(attempt))).shards
 
 
+def policies(stage: Stage) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = get(stage.server, "networkpolicies", stage.namespace)["items"]
+    return items
+
+
 def test_two_resources_become_training_files(stage: Stage, operator: OperatorProcess, tmp_path: Path) -> None:
     taxonomy(stage.server, stage.namespace, "birds")
     apply_run(stage, "birds-1", parallelism=2, engine={"resources": {"limits": {"nvidia.com/gpu": 2}}})
@@ -150,6 +158,10 @@ def test_two_resources_become_training_files(stage: Stage, operator: OperatorPro
     assert stage.status("dg/birds-1")["state"] == "queued", "no pod runs yet"
     assert stage.status("dg/birds-1")["snapshotDigest"] == checked["snapshot"]["digest"]
     assert stage.status("dg/birds-1")["plan"]["leaves"] == 2
+    (policy,) = policies(stage)
+    labels = policy["spec"]["podSelector"]["matchLabels"].items()
+    assert all(labels <= pod["metadata"]["labels"].items() for pod in (first, second))
+    assert policy["spec"]["egress"][1] == {"ports": [{"port": 9000, "protocol": "TCP"}]}
     (for_first,), (for_second,) = leaves_of(stage, "birds-1", 1)
     stage.kubelet.start(first, ago=timedelta(hours=1))
     stage.kubelet.start(second)
@@ -185,6 +197,7 @@ def test_two_resources_become_training_files(stage: Stage, operator: OperatorPro
     assert ended["dataMetrics"]["samples"] == {"knowledge": 0, "skills": 147, "total": 147}
     assert ended["dataMetrics"]["tokens"] == {"prompt": 20, "completion": 10, "total": 30}
     assert (ended["progress"]["percent"], ended["progress"]["leaves"]) == (100, "2/2")
+    wait_for("the end of its policy", 120, lambda: not policies(stage))
     assert 2 <= ended["cost"]["gpuSeconds"] / 3600 < 3, "the two GPUs of the first pod for an hour, and that hour once"
     assert ended["cost"]["wastedGpuSeconds"] < 3600, "all but moments were work"
     assert len(generate_jobs(stage.server, stage.namespace)) == 1, "one attempt, though pod and operator were killed"

@@ -12,12 +12,12 @@ from sdg_operator.engine.contract import ExitCode
 from sdg_operator.reconcile import clock
 from sdg_operator.reconcile.conditions import find
 from sdg_operator.reconcile.datageneration import decide
-from sdg_operator.reconcile.plan import CreateJob, DeleteJob, PutObject
+from sdg_operator.reconcile.plan import CreateJob, CreatePolicy, DeleteJob, DeletePolicy, PutObject
 from sdg_operator.reconcile.reasons import Reason
 from sdg_operator.reconcile.run_close import CANCEL_BOUND_SECONDS
 from sdg_operator.reconcile.snapshot import Ledger, Look, Problem, RunSeen, Signal
 from sdg_operator.storage.records import ShardProgress, Tokens
-from tests.property.world import LAYOUT, SimPod, World
+from tests.property.world import LAYOUT, SimPod, World, a_settings
 
 
 def at_work(**world: Any) -> World:
@@ -82,6 +82,18 @@ def test_an_attempt_has_its_plan_and_inputs_in_the_bucket_before_its_job() -> No
     kinds = [type(action) for action in plan.actions]
     assert kinds == [PutObject, PutObject, CreateJob]
     assert plan.status.attempt.job_uid is None
+
+
+def test_where_the_administrator_wants_it_a_policy_closes_the_pods_in_before_there_are_any() -> None:
+    world = World(leaves=1)
+    world.settings = a_settings("engine:1", networkPolicy={"create": True, "ports": [9000]})
+    world.operate()
+    world.operate()
+    made = [type(action) for action in decide(world.observe(), world.now).actions]
+    assert made == [PutObject, PutObject, CreatePolicy, CreateJob]
+    world.settle()
+    assert world.status.state == "completed"
+    assert DeletePolicy("birds-1-0a1b2") in decide(world.observe(), world.now).actions
 
 
 def test_the_mix_finds_the_inputs_though_no_attempt_wrote_them() -> None:
