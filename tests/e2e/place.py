@@ -20,12 +20,12 @@ from botocore.client import Config
 from mypy_boto3_s3 import S3Client
 
 from hack.cluster.cluster import Cluster
-from hack.cluster.engine import ensure
 from sdg_operator.storage.layout import RunLayout
 from sdg_operator.storage.records import LeafRecord, Manifest
 from tests.e2e.judge import ENDED, Asked, courses
 from tests.e2e.reading import Reader
 from tests.e2e.services import Services
+from tests.e2e.signals import kill
 from tests.e2e.watching import Watch
 
 _TOKEN = "secret"
@@ -255,10 +255,10 @@ class Place:
         pods = self.all("pods", f"sdg-operator.io/role=generate,sdg-operator.io/name={name}")
         return [pod["metadata"]["name"] for pod in pods if pod["status"]["phase"] in ("Pending", "Running")]
 
-    def kill(self, words: str) -> None:
-        """SIGKILL from the node for the processes whose command line has these words."""
-        (node,) = self.cluster.nodes()
-        ensure().docker("exec", node, "pkill", "-KILL", "-f", "--", words)
+    def kill(self, words: str, name: str = "run") -> None:
+        """SIGKILL for those processes of a run's generate pods whose command line has these words."""
+        for pod in self.at_work(name):
+            kill(self.cluster, self.get("pods", pod)["metadata"]["uid"], words)
 
     # waiting
 

@@ -160,7 +160,7 @@ def test_how_work_ended_beside_an_added_container_that_is_deaf_counts_as_ever(
     place.run("refused", teacher={"secretName": "sdg-half"})
     place.run("killed", maxFruitlessAttempts=0)
     place.until_records(1, "killed")
-    place.kill("sdg_operator.engine.instructlab")
+    place.kill("sdg_operator.engine.instructlab", "killed")
     status = place.until_attempt(2, "killed")
     assert "exit code 137" in status["message"]
     assert "container mesh keeps it" in status["message"]

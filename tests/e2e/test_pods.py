@@ -6,7 +6,6 @@ from collections.abc import Callable
 import pytest
 
 from tests.e2e.place import Place
-from tests.e2e.signals import kill
 
 
 def evict(place: Place, pod: str) -> None:
@@ -22,7 +21,8 @@ def end_the_engine(place: Place, pod: str) -> None:
 
 
 def kill_the_engine(place: Place, pod: str) -> None:
-    kill(place.cluster, place.get("pods", pod)["metadata"]["uid"], "sdg_operator.engine")
+    assert place.at_work() == [pod]
+    place.kill("sdg_operator.engine")
 
 
 def delete_by_force(place: Place, pod: str) -> None:
