@@ -102,7 +102,7 @@ def test_an_attempt_that_was_killed_to_its_end_costs_no_budget_if_it_finished_a_
         place.until("another pod or the next attempt", lambda s: _moved(place, s, killed))
     assert len(killed) == 4, "a pod and the three that Kubernetes starts in its place"
     assert (status["state"], status["attempt"]["fruitless"]) == ("queued", 0), status["message"]
-    assert "exit code 137" in status["message"]
+    place.until("told", lambda _: place.said("exit code 137"))
     place.release()
     status = place.until_ended()
     assert status["state"] == "completed", status["message"]
