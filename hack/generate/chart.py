@@ -103,7 +103,7 @@ def rights() -> str:
             ),
             *([f"in the operator's own namespace, only `{right.name}`"] if right.name else []),
             *(["only with two replicas"] if right.leader_only else []),
-            *(["only where `settings.networkPolicy.create` is set"] if right.run_policies else []),
+            *(["only where `settings.networkPolicy.create` is set"] if right.network_policies else []),
             *(["it does without, and says less"] if right.optional else []),
         ]
         group = right.resource.group or "core"

@@ -247,6 +247,12 @@ class Place:
             }
         )
 
+    def begin(self, leaves: int, name: str = "run", labels: dict[str, str] | None = None, **spec: Any) -> None:
+        """Apply a taxonomy and a run of it, and wait until its first leaf has a record."""
+        self.taxonomy(leaves=leaves)
+        self.run(name, labels, **spec)
+        self.until_records(1, name)
+
     def change(self, name: str, **spec: Any) -> None:
         self.kubectl("patch", "datageneration", name, "--type=merge", f"--patch={json.dumps({'spec': spec})}")
 
@@ -310,6 +316,13 @@ class Place:
 
     def until_ended(self, name: str = "run", seconds: float = 300) -> dict[str, Any]:
         return self.until("ended", lambda s: s.get("state") in ENDED, name, seconds)
+
+    def until_completed(self, leaves: int, name: str = "run", seconds: float = 300) -> dict[str, Any]:
+        """Wait until a run has ended as it should, with a whole result of so many leaves."""
+        status = self.until_ended(name, seconds)
+        assert status["state"] == "completed", status["message"]
+        self.assert_whole(leaves, name)
+        return status
 
     def until_records(self, count: int, name: str = "run", seconds: float = 120) -> None:
         """Wait until so many leaves have their record."""

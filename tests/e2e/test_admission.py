@@ -55,10 +55,8 @@ def test_a_quota_that_wants_requests_and_limits_of_every_container_is_content(pl
     # The teacher's own pod was there before; of a run that asks for a GPU alone, nothing is missing either.
     place.taxonomy(leaves=1)
     place.run(engine={"resources": {"limits": {"nvidia.com/gpu": 1}}})
-    status = place.until_ended()
-    assert status["state"] == "completed", status["message"]
+    place.until_completed(leaves=1)
     assert not {"QuotaExceeded", "AdmissionRefused"} & set(place.reasons())
-    place.assert_whole(leaves=1)
 
 
 @pytest.mark.faults
@@ -80,9 +78,7 @@ def test_defaults_limits_and_policies_that_change_our_jobs_and_pods_change_no_ru
     variable = add("/spec/containers/0/env/-", 'Object.spec.containers.env{name: "ADDED", value: "by a policy"}')
     policy("pods", "run", seen, variable)
     place.hold(1)
-    place.taxonomy(leaves=2)
-    place.run()
-    place.until_records(1)
+    place.begin(leaves=2)
     (before,) = place.all("jobs", "sdg-operator.io/name=run,sdg-operator.io/role=generate")
     assert before["spec"]["template"]["spec"]["nodeSelector"] == {"kubernetes.io/os": "linux"}
     (pod,) = place.all("pods", "sdg-operator.io/role=generate")

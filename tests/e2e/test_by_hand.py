@@ -16,26 +16,20 @@ def held(place: Place) -> None:
 def assert_completed(place: Place, attempt: int) -> None:
     place.until_attempt(attempt)
     place.release()
-    status = place.until_ended()
-    assert status["state"] == "completed", status["message"]
+    status = place.until_completed(leaves=3)
     assert status["attempt"]["number"] == attempt
     assert len(place.records()) == 3
-    place.assert_whole(leaves=3)
 
 
 def test_a_job_that_is_deleted_is_followed_by_the_next_attempt(place: Place) -> None:
-    place.taxonomy(leaves=3)
-    place.run()
-    place.until_records(1)
+    place.begin(leaves=3)
     place.kubectl("delete", "jobs", _GENERATE)
     assert_completed(place, attempt=2)
 
 
 @pytest.mark.faults
 def test_a_job_that_is_edited_is_replaced(place: Place) -> None:
-    place.taxonomy(leaves=3)
-    place.run()
-    place.until_records(1)
+    place.begin(leaves=3)
     (job,) = place.all("jobs", "sdg-operator.io/role=generate")
     place.kubectl("patch", "job", job["metadata"]["name"], '--patch={"spec":{"parallelism":0}}')
     assert_completed(place, attempt=2)

@@ -17,9 +17,7 @@ def held(place: Place) -> None:
 
 
 def test_suspend_frees_the_pods_and_resume_goes_on(place: Place, held: None) -> None:
-    place.taxonomy(leaves=3)
-    place.run()
-    place.until_records(1)
+    place.begin(leaves=3)
     place.until_running()
     place.change("run", suspend=True)
     status = place.until("suspended", lambda s: s.get("state") == "queued")
@@ -121,9 +119,7 @@ def test_cancel_before_a_pod_has_started_and_while_another_is_suspended(place: P
 
 @pytest.mark.faults
 def test_cancel_without_a_bucket_ends_and_says_that_nothing_was_mixed(place: Place, held: None) -> None:
-    place.taxonomy(leaves=2)
-    place.run()
-    place.until_records(1)
+    place.begin(leaves=2)
     place.apply(place.storage_secret(AWS_SECRET_ACCESS_KEY="revoked"))
     place.change("run", cancel=True)
     status = place.until_ended()

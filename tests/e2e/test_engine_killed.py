@@ -45,9 +45,7 @@ def test_an_engine_out_of_memory_is_told_from_its_first_pod_on(place: Place) -> 
 def test_memory_that_runs_out_beside_an_engine_costs_no_finished_leaf(place: Place) -> None:
     """Which process the kernel takes, or whether all of the container, depends on the node's cgroups."""
     place.hold(1)
-    place.taxonomy(leaves=2)
-    place.run(engine={"resources": {"limits": {"memory": "512Mi"}}}, maxFruitlessAttempts=0)
-    place.until_records(1)
+    place.begin(leaves=2, engine={"resources": {"limits": {"memory": "512Mi"}}}, maxFruitlessAttempts=0)
     (pod,) = place.at_work()
     said = place.kubectl(
         *(
@@ -63,10 +61,8 @@ def test_memory_that_runs_out_beside_an_engine_costs_no_finished_leaf(place: Pla
     )
     assert "unharmed" not in said
     place.release()
-    status = place.until_ended()
-    assert status["state"] == "completed", status["message"]
+    status = place.until_completed(leaves=2)
     assert (status["attempt"]["number"], status["attempt"]["fruitless"]) == (1, 0)
-    place.assert_whole(leaves=2)
 
 
 def test_a_kill_from_nobody_knows_whom_is_followed_by_the_next_pod(place: Place) -> None:
@@ -81,18 +77,14 @@ def test_a_kill_from_nobody_knows_whom_is_followed_by_the_next_pod(place: Place)
     place.until("the next pod", lambda _: not {killed}.issuperset(place.at_work()))
     place.until("told", lambda _: place.said("ended with exit code 137"))
     place.release()
-    status = place.until_ended()
-    assert status["state"] == "completed", status["message"]
+    status = place.until_completed(leaves=2)
     assert status["attempt"]["fruitless"] == 0
-    place.assert_whole(leaves=2)
 
 
 @pytest.mark.faults
 def test_an_attempt_that_was_killed_to_its_end_costs_no_budget_if_it_finished_a_leaf(place: Place) -> None:
     place.hold(1, 2)
-    place.taxonomy(leaves=3)
-    place.run(maxFruitlessAttempts=0)
-    place.until_records(1)
+    place.begin(leaves=3, maxFruitlessAttempts=0)
     killed: set[str] = set()
     while (status := place.status())["attempt"]["number"] == 1:
         for pod in set(place.at_work()) - killed:
@@ -104,10 +96,8 @@ def test_an_attempt_that_was_killed_to_its_end_costs_no_budget_if_it_finished_a_
     assert (status["state"], status["attempt"]["fruitless"]) == ("queued", 0), status["message"]
     place.until("told", lambda _: place.said("exit code 137"))
     place.release()
-    status = place.until_ended()
-    assert status["state"] == "completed", status["message"]
+    status = place.until_completed(leaves=3)
     assert status["attempt"]["number"] == 2
-    place.assert_whole(leaves=3)
 
 
 def _engine_runs(place: Place, name: str) -> bool:

@@ -98,9 +98,7 @@ def test_nothing_that_is_changed_in_mid_run_changes_the_run(mended: None, place:
     assert _OTHER.keys() == Defaults.model_json_schema(by_alias=True)["properties"].keys(), "every default is changed"
     place.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "flows"}, "data": own_pipeline()})
     place.hold(1, 2)
-    place.taxonomy(leaves=3)
-    place.run(pipeline={"configMapName": "flows"})
-    place.until_records(1)
+    place.begin(leaves=3, pipeline={"configMapName": "flows"})
     frozen, inputs, first = place.status()["resolved"], place.read(place.layout().inputs), attempts(place)[1]
     place.kubectl("patch", "configmap", "flows", f"--patch={json.dumps({'data': {'freeform_skills.yaml': 'x'}})}")
     place.apply(place.teacher_secret(model_name="other"))
@@ -116,9 +114,7 @@ def test_nothing_that_is_changed_in_mid_run_changes_the_run(mended: None, place:
     place.until("made", lambda _: 2 in attempts(place))
     assert attempts(place)[2] == first
     place.release()
-    status = place.until_ended()
-    assert status["state"] == "completed", status["message"]
+    status = place.until_completed(leaves=3)
     assert status["attempt"]["number"] == 2
     assert status["resolved"] == frozen
     assert place.read(place.layout().inputs) == inputs
-    place.assert_whole(leaves=3)

@@ -85,9 +85,7 @@ def assert_completed(place: Place, *names: str) -> None:
 
 
 def test_a_run_waits_in_its_queue_in_kueues_words_and_is_then_admitted(place: Place) -> None:
-    place.taxonomy(leaves=3)
-    place.run("first", labels=_QUEUE, engine=_ONE_GPU)
-    place.until_records(1, "first")
+    place.begin(leaves=3, name="first", labels=_QUEUE, engine=_ONE_GPU)
     place.run("second", labels=_QUEUE, engine=_ONE_GPU)
     status = place.until_reason("WaitingInQueue", "second")
     assert status["state"] == "queued"
@@ -97,9 +95,7 @@ def test_a_run_waits_in_its_queue_in_kueues_words_and_is_then_admitted(place: Pl
 
 
 def test_a_preempted_run_goes_back_to_its_queue_and_loses_no_finished_leaf(place: Place) -> None:
-    place.taxonomy(leaves=3)
-    place.run("first", labels=_QUEUE, engine=_ONE_GPU)
-    place.until_records(1, "first")
+    place.begin(leaves=3, name="first", labels=_QUEUE, engine=_ONE_GPU)
     place.run("urgent", labels=_QUEUE, engine=_ONE_GPU, placement={"priorityClassName": "urgent"})
     status = place.until("preempted", lambda s: s.get("state") == "queued", "first")
     assert why(status) == "WaitingInQueue"
@@ -110,9 +106,7 @@ def test_a_preempted_run_goes_back_to_its_queue_and_loses_no_finished_leaf(place
 
 
 def test_a_run_that_its_user_suspends_gives_its_quota_to_the_next(place: Place) -> None:
-    place.taxonomy(leaves=3)
-    place.run("first", labels=_QUEUE, engine=_ONE_GPU)
-    place.until_records(1, "first")
+    place.begin(leaves=3, name="first", labels=_QUEUE, engine=_ONE_GPU)
     place.change("first", suspend=True)
     status = place.until("suspended", lambda s: s.get("state") == "queued", "first")
     assert condition(status, "Suspended") == "True"

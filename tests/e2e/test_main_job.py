@@ -24,9 +24,7 @@ def held(place: Place) -> None:
 def test_two_small_files_give_training_data(place: Place) -> None:
     # Slow, not away: while a teacher answers nobody, what it says is the run's message.
     place.script({"action": "say", "text": "{}", "delay": 30, "times": -1, "contains": "of list 1,"})
-    place.taxonomy(leaves=2)
-    place.run(engine=_GPU)
-    place.until_records(1)
+    place.begin(leaves=2, engine=_GPU)
     path, numbers = r"compositional_skills->lists->list\d", r"\d+% \d+/\d+ \(total qna processed 1/2\)"
     words = f"Generating data for taxonomy path {path}: {numbers}"
     place.until("told in the service's words", lambda s: re.fullmatch(words, s.get("message", "")) is not None)
@@ -52,9 +50,7 @@ def test_two_small_files_give_training_data(place: Place) -> None:
 def test_a_generate_pod_deleted_in_mid_run_costs_only_what_was_in_flight(place: Place) -> None:
     """That no leaf with a record is asked for again is for every test the judge's; this one looks at batches too."""
     place.script(*(HOLD | {"contains": words} for words in ("word 4 of list 1,", "of list 2,")))
-    place.taxonomy(leaves=3)
-    place.run()
-    place.until_records(1)
+    place.begin(leaves=3)
     batch = place.until_checkpoint("compositional_skills_lists_list1")
     finished = set(re.findall(rb"word (\d) of list 1,", batch))
     assert finished == {b"0", b"1", b"2", b"3"}
@@ -63,28 +59,22 @@ def test_a_generate_pod_deleted_in_mid_run_costs_only_what_was_in_flight(place: 
     place.until("the next pod", lambda _: not {deleted}.issuperset(place.at_work()))
     before = len(place.teacher_log())
     place.release()
-    status = place.until_ended()
-    assert status["state"] == "completed", status["message"]
+    place.until_completed(leaves=3)
     assert len(place.records()) == 3
-    place.assert_whole(leaves=3)
     texts = [text.encode() for asked in place.teacher_log()[before:] for text in asked.texts]
     assert texts
     assert not finished & {word for text in texts for word in re.findall(rb"word (\d) of list 1,", text)}
 
 
 def test_an_operator_killed_in_mid_run_takes_up_where_it_was(place: Place, held: None, operator: Operator) -> None:
-    place.taxonomy(leaves=3)
-    place.run()
-    place.until_records(1)
+    place.begin(leaves=3)
     (before,) = place.at_work()
     operator.kill()
     assert place.at_work() == [before]
     place.release()
-    status = place.until_ended()
-    assert status["state"] == "completed", status["message"]
+    status = place.until_completed(leaves=3)
     assert status["attempt"]["number"] == 1
     assert len(place.all("jobs", "sdg-operator.io/role=generate")) == 1
-    place.assert_whole(leaves=3)
 
 
 @pytest.fixture
@@ -109,9 +99,7 @@ def test_a_run_under_any_uid_with_group_0(any_uid: int, place: Place) -> None:
 
 
 def test_a_deleted_run_stops_its_jobs_and_leaves_the_bucket_alone(place: Place, held: None) -> None:
-    place.taxonomy(leaves=2)
-    place.run()
-    place.until_records(1)
+    place.begin(leaves=2)
     root = f"{place.layout().root}/"
     before = place.written(root)
     place.kubectl("delete", "dg", "run", "--timeout=120s")

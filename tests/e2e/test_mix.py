@@ -45,9 +45,7 @@ def cordon(cluster: Cluster) -> Iterator[str]:
 def test_a_mix_whose_job_is_deleted_is_made_again(place: Place, cordon: str) -> None:
     """It is held back meanwhile, so that it cannot be over before."""
     place.hold(1)
-    place.taxonomy(leaves=2)
-    place.run()
-    place.until_records(1)
+    place.begin(leaves=2)
     place.cluster.kubectl("cordon", cordon)
     place.release()
     place.until("held back", lambda s: s.get("phase") == "Mixing" and "finds no node" in s["message"])
@@ -57,7 +55,5 @@ def test_a_mix_whose_job_is_deleted_is_made_again(place: Place, cordon: str) -> 
     (other,) = place.all("jobs", "sdg-operator.io/role=mix")
     assert other["metadata"]["name"] != job["metadata"]["name"]
     place.cluster.kubectl("uncordon", cordon)
-    status = place.until_ended()
-    assert status["state"] == "completed", status["message"]
+    status = place.until_completed(leaves=2)
     assert status["attempt"]["number"] == 1
-    place.assert_whole(leaves=2)

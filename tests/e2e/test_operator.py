@@ -86,9 +86,7 @@ def two_replicas(operator: Operator) -> Iterator[Operator]:
 def test_a_leader_that_is_killed_is_followed_by_another(two_replicas: Operator, place: Place, held: None) -> None:
     operator = two_replicas
     assert len(operator.pods()) == 2
-    place.taxonomy(leaves=3)
-    place.run()
-    place.until_records(1)
+    place.begin(leaves=3)
     leader = operator.leader()
     operator.kill_with_its_pod(leader)
     wait_for("another leader", 120, lambda: operator.leader() not in ("", leader))
@@ -107,9 +105,7 @@ def test_an_operator_upgraded_in_mid_run_takes_its_jobs_as_they_are(
     text = builder.read_text()
     assert text.count(_GRACE) == 1
     builder.write_text(text.replace(_GRACE, "GRACE_SECONDS: Final = 61"))
-    place.taxonomy(leaves=3)
-    place.run()
-    place.until_records(1)
+    place.begin(leaves=3)
     jobs = job_uids(place, "generate")
     with operator.away(), operating(place, operator, tmp_path, package=newer):
         place.release()
@@ -126,9 +122,7 @@ def test_an_operator_upgraded_in_mid_run_takes_its_jobs_as_they_are(
 
 @pytest.mark.faults
 def test_an_operator_that_is_restarted_in_mid_run_costs_nothing(place: Place, held: None, operator: Operator) -> None:
-    place.taxonomy(leaves=3)
-    place.run()
-    place.until_records(1)
+    place.begin(leaves=3)
     before = place.at_work()
     (old,) = operator.pods()
     operator.restart()
@@ -149,9 +143,7 @@ def test_an_operator_cut_off_from_its_api_server_takes_up_what_it_has_not_been_t
         line_to(place.cluster, config) as line,
         operating(place, operator, tmp_path, kubeconfig=config) as cut_off,
     ):
-        place.taxonomy(leaves=3)
-        place.run()
-        place.until_records(1)
+        place.begin(leaves=3)
         with cut_off.interrupted(), line.cut():
             place.release()
             wait = ["wait", "jobs", "--selector=sdg-operator.io/role=generate", "--for=condition=Complete"]
@@ -164,9 +156,7 @@ def test_an_operator_cut_off_from_its_api_server_takes_up_what_it_has_not_been_t
 def test_an_api_server_away_for_half_a_minute_costs_nothing(place: Place, held: None) -> None:
     docker = ensure().docker
     (node,) = place.cluster.nodes()
-    place.taxonomy(leaves=3)
-    place.run()
-    place.until_records(1)
+    place.begin(leaves=3)
 
     def answers() -> bool:
         return "ok" in place.cluster.kubectl("get", "--raw", "/readyz", "--request-timeout=2s", check=False)
@@ -186,9 +176,7 @@ def test_a_namespace_with_a_run_can_be_deleted_while_no_operator_is_there(
     place: Place, held: None, operator: Operator
 ) -> None:
     """Nothing of ours blocks a delete: no finalizer waits for somebody who is not there."""
-    place.taxonomy(leaves=2)
-    place.run()
-    place.until_records(1)
+    place.begin(leaves=2)
     place.lose_teacher()
     with operator.away():
         place.cluster.kubectl("delete", "namespace", place.namespace, "--timeout=180s")
@@ -197,8 +185,6 @@ def test_a_namespace_with_a_run_can_be_deleted_while_no_operator_is_there(
 @pytest.mark.faults
 def test_a_namespace_with_a_run_of_two_engines_can_be_deleted(place: Place, held: None) -> None:
     """Their Job keeps its pods; the operator deletes it."""
-    place.taxonomy(leaves=3)
-    place.run(parallelism=2)
-    place.until_records(1)
+    place.begin(leaves=3, parallelism=2)
     place.lose_teacher()
     place.cluster.kubectl("delete", "namespace", place.namespace, "--timeout=400s")

@@ -42,14 +42,10 @@ def test_a_pod_that_ends_in_mid_run_costs_only_what_was_in_flight(
     place: Place, fault: Callable[[Place, str], None]
 ) -> None:
     place.hold(1, 2)
-    place.taxonomy(leaves=3)
-    place.run()
-    place.until_records(1)
+    place.begin(leaves=3)
     (ended,) = place.at_work()
     fault(place, ended)
     place.until("at work in another pod", lambda _: bool(set(place.at_work()) - {ended}))
     place.release()
-    status = place.until_ended()
-    assert status["state"] == "completed", status["message"]
+    place.until_completed(leaves=3)
     assert len(place.records()) == 3
-    place.assert_whole(leaves=3)

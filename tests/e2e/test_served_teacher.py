@@ -70,10 +70,8 @@ def test_one_that_fails_every_request_while_it_looks_well_is_ended_and_the_next_
     assert "500" in status["message"]
     assert "The GPU is free" in status["message"]
     assert pod not in place.at_work()
-    status = place.until_ended()
-    assert status["state"] == "completed", status["message"]
+    status = place.until_completed(leaves=3)
     assert (status["attempt"]["number"], status["attempt"]["fruitless"]) == (2, 0)
-    place.assert_whole(leaves=3)
 
 
 def test_one_that_crashes_at_its_start_is_told_with_its_last_words(place: Place) -> None:

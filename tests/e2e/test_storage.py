@@ -24,10 +24,8 @@ def test_a_bucket_that_is_away_for_a_while_costs_nothing(place: Place, seconds: 
         assert place.at_work() == [pod]
         assert place.status()["state"] == "running"
         ended = time.time()
-    status = place.until_ended()
-    assert status["state"] == "completed", status["message"]
+    status = place.until_completed(leaves=3)
     assert status["attempt"]["number"] == 1
-    place.assert_whole(leaves=3)
     written = place.written(f"{place.layout().root}/")
     assert not {key for key, at in written.items() if began + 1 < at < ended - 1}, "it was not away"
 
@@ -37,9 +35,7 @@ def test_a_storage_key_that_is_rotated_in_mid_run_is_taken_up(place: Place) -> N
     """The old key is refused at once; the kubelet brings the new one into the pod, where it is read again on 403."""
     store = own_store(place)
     place.hold(1, 2)
-    place.taxonomy(leaves=3)
-    place.run()
-    place.until_records(1)
+    place.begin(leaves=3)
     store.rotate_key()
     place.release()
     status = place.until_ended(seconds=400)

@@ -50,9 +50,7 @@ def test_a_file_broken_between_two_runs_stops_the_second_and_leaves_the_first_as
 
 def test_a_taxonomy_deleted_under_a_run_changes_nothing_for_it(place: Place) -> None:
     place.hold(1, 2)
-    place.taxonomy(leaves=3)
-    place.run()
-    place.until_records(1)
+    place.begin(leaves=3)
     pinned = place.status()["snapshotDigest"]
     place.kubectl("delete", "taxonomy", "lists", "--wait=true")
     place.bucket.delete_object(Bucket=place.s3_access["bucket"], Key=place.taxonomy_key("lists"))
@@ -60,10 +58,8 @@ def test_a_taxonomy_deleted_under_a_run_changes_nothing_for_it(place: Place) -> 
     place.kubectl("delete", "jobs", "--selector=sdg-operator.io/role=generate")
     place.until("at its second attempt", lambda status: status.get("attempt", {}).get("number") == 2)
     place.release()
-    status = place.until_ended()
-    assert status["state"] == "completed", status["message"]
+    status = place.until_completed(leaves=3)
     assert (status["snapshotDigest"], status["attempt"]["number"]) == (pinned, 2)
-    place.assert_whole(leaves=3)
 
 
 @pytest.fixture

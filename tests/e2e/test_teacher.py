@@ -24,9 +24,7 @@ def until_completed(place: Place, leaves: int, seconds: float = 300) -> dict[str
 
 def test_a_teacher_that_is_away_for_a_while_is_waited_for_in_the_pod(place: Place) -> None:
     place.hold(1, 2)
-    place.taxonomy(leaves=3)
-    place.run()
-    place.until_records(1)
+    place.begin(leaves=3)
     (pod,) = place.at_work()
     place.end_teacher()
     time.sleep(20)  # how long it is away is the input of this test
@@ -46,19 +44,15 @@ def impatient(operator: Operator) -> Iterator[None]:
 @pytest.mark.faults
 def test_a_teacher_away_for_longer_than_the_engine_waits_frees_the_gpu(impatient: None, place: Place) -> None:
     place.hold(1, 2)
-    place.taxonomy(leaves=3)
-    place.run(engine={"resources": {"limits": {GPU_RESOURCE: 1}}})
-    place.until_records(1)
+    place.begin(leaves=3, engine={"resources": {"limits": {GPU_RESOURCE: 1}}})
     place.end_teacher()
     freed = "The GPU is free"
     status = place.until("freed", lambda seen: freed in seen["message"])
     assert (status["state"], why(status)) == ("queued", "TeacherUnavailable")
     assert place.at_work() == []
     place.mend_teacher()
-    status = place.until_ended()
-    assert status["state"] == "completed", status["message"]
+    status = place.until_completed(leaves=3)
     assert status["attempt"]["number"] > 1
-    place.assert_whole(leaves=3)
 
 
 @pytest.mark.faults
@@ -119,9 +113,7 @@ def test_a_teacher_that_misbehaves_for_a_while_costs_only_time(place: Place, ste
 def test_a_teachers_key_that_is_rotated_in_mid_run_is_taken_up(place: Place) -> None:
     """The kubelet brings a changed Secret into the pod within its sync period; the engine reads it again on 401."""
     place.hold(1, 2)
-    place.taxonomy(leaves=3)
-    place.run()
-    place.until_records(1)
+    place.begin(leaves=3)
     place.apply(place.teacher_secret(api_token="rotated"))
     place.start_teacher(median=0.05, token="rotated")
     until_completed(place, leaves=3, seconds=400)

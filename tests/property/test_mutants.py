@@ -161,7 +161,7 @@ MUTANTS = [
     Mutant(
         "a started run does not say why its pods are not at work",
         "run_generate.py",
-        "    held = held_back(run, job)",
+        "    held = None if job.suspended else held_back(run, job)",
         "    held = None",
     ),
     Mutant(

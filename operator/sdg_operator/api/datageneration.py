@@ -341,7 +341,7 @@ class ResolvedTeacher(ApiModel):
     has_ca: bool = Field(default=False, description="Whether the Secret has ca.crt.")
 
 
-class ResolvedNetwork(ApiModel):
+class ResolvedNetworkPolicy(ApiModel):
     """What the run's NetworkPolicy lets its pods reach."""
 
     ports: Annotated[list[int], Field(max_length=64)] = Field(default=[], description="TCP ports, beside DNS.")
@@ -400,7 +400,9 @@ class Resolved(ApiModel):
     queue_priority_class_name: Annotated[str, Field(max_length=253)] | None = Field(
         default=None, description="Kueue WorkloadPriorityClass."
     )
-    network_policy: ResolvedNetwork | None = Field(default=None, description="The run's NetworkPolicy; none if absent.")
+    network_policy: ResolvedNetworkPolicy | None = Field(
+        default=None, description="The run's NetworkPolicy; none if absent."
+    )
     max_failed_leaves: int = Field(description="Leaves that may fail.")
     max_fruitless_attempts: int = Field(description="Attempts without progress.")
     start_deadline_seconds: int | None = Field(default=None, description="Start deadline.")

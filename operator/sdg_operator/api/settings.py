@@ -248,7 +248,7 @@ class PodSecurity(SettingsModel):
     fs_group: _Id | None = Field(default=None, ge=0, description="fsGroup; absent lets the cluster choose.")
 
 
-class RunNetwork(SettingsModel):
+class NetworkPolicy(SettingsModel):
     """A NetworkPolicy for each run."""
 
     create: bool = Field(
@@ -275,4 +275,4 @@ class Settings(SettingsModel):
     prices: Prices = Field(default=Prices(), description="What GPUs cost.")
     pod_security: PodSecurity = Field(default=PodSecurity(), description="securityContext of the pods.")
     pod_labels: _Labels = Field(default={}, description="Further labels of every Job and pod.")
-    network_policy: RunNetwork = Field(default=RunNetwork(), description="A NetworkPolicy for each run.")
+    network_policy: NetworkPolicy = Field(default=NetworkPolicy(), description="A NetworkPolicy for each run.")

@@ -4,11 +4,11 @@ from typing import Any
 
 from sdg_operator.builders.generate import build_generate
 from sdg_operator.builders.mix import build_mix
-from sdg_operator.builders.network import build_policy
+from sdg_operator.builders.network_policy import build_network_policy
 from sdg_operator.builders.validate import build_validate
 from sdg_operator.reconcile.jobs import GenerateJob, Job, MixJob
 
-__all__ = ["build", "build_generate", "build_mix", "build_policy", "build_validate"]
+__all__ = ["build", "build_generate", "build_mix", "build_network_policy", "build_validate"]
 
 
 def build(job: Job) -> dict[str, Any]:

@@ -149,7 +149,7 @@ class Operator:
         options = self._options
         policies = options.settings.network_policy.create
         await preflight.ready(
-            self._api, self._api.server, options.namespaces, lease_namespace, self._say, run_policies=policies
+            self._api, self._api.server, options.namespaces, lease_namespace, self._say, network_policies=policies
         )
 
     async def _lead(self) -> None:

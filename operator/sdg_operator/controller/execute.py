@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, Final
 
-from sdg_operator.builders import build, build_policy
+from sdg_operator.builders import build, build_network_policy
 from sdg_operator.clients.protocols import (
     AlreadyExists,
     Conflict,
@@ -27,9 +27,8 @@ from sdg_operator.reconcile.plan import (
     Action,
     CopySnapshot,
     CreateJob,
-    CreatePolicy,
     DeleteJob,
-    DeletePolicy,
+    DeleteNetworkPolicy,
     PutObject,
     PutObjects,
     ReleaseJob,
@@ -71,11 +70,12 @@ class Executor:
                 case CopySnapshot():
                     await self._copy(owner.namespace, action)
                 case CreateJob(job):
-                    await self._create(Resource.JOBS, build(job), job.header.namespace)
-                case CreatePolicy(policy):
-                    await self._create(Resource.NETWORK_POLICIES, build_policy(policy), owner.namespace)
-                case DeletePolicy(name):
-                    await self._delete_policy(owner, name)
+                    if policy := job.pod.network_policy:
+                        body = build_network_policy(owner, policy)
+                        await self._create(Resource.NETWORK_POLICIES, body, owner.namespace)
+                    await self._create(Resource.JOBS, build(job), owner.namespace)
+                case DeleteNetworkPolicy(name):
+                    await self._delete_network_policy(owner, name)
                 case DeleteJob():
                     await self._delete(owner, action)
                 case ReleaseJob():
@@ -134,7 +134,7 @@ class Executor:
         except (NotFound, Conflict):
             log.debug("Job %s is gone already", action.name)
 
-    async def _delete_policy(self, owner: Owner, name: str) -> None:
+    async def _delete_network_policy(self, owner: Owner, name: str) -> None:
         """Best effort: a policy that stays selects no pod, and goes with its run."""
         try:
             found = await self._api.get(Resource.NETWORK_POLICIES, owner.namespace, name)

@@ -24,11 +24,11 @@ async def ready(
     own_namespace: str | None,
     say: Callable[[str], None],
     *,
-    run_policies: bool = False,
+    network_policies: bool = False,
 ) -> None:
     """Return when all is as it must be; until then tell `say` (and the log) what is not, and look again.
 
-    `own_namespace` is where the Lease lies; None without an election. `run_policies`: runs get NetworkPolicies.
+    `own_namespace` is where the Lease lies; None without an election. `network_policies`: runs get NetworkPolicies.
     """
     pause, said = _FIRST_PAUSE_SECONDS, ""
     rights = [
@@ -36,7 +36,7 @@ async def ready(
         for right in RIGHTS
         if not right.named  # for names that only users give; a run whose Secret may not be read says so
         and (own_namespace is not None or not right.leader_only)
-        and (run_policies or not right.run_policies)
+        and (network_policies or not right.network_policies)
     ]
     while True:
         problem = await _problem(api, server, namespaces, own_namespace, rights)

@@ -20,7 +20,7 @@ class Right:
     """Without it the operator works, and says less."""
     leader_only: bool = False
     """Needed with --leader-elect, in the operator's own namespace."""
-    run_policies: bool = False
+    network_policies: bool = False
     """Needed only where `settings.networkPolicy.create` is set."""
     name: str = ""
     """The one object that it is about; creating cannot be bound to a name."""
@@ -56,7 +56,7 @@ RIGHTS: Final = (
         Resource.NETWORK_POLICIES,
         ("get", "create", "delete"),
         "to close the pods of runs in; get only sees whose a policy is that is to go",
-        run_policies=True,
+        network_policies=True,
     ),
     Right(Resource.LEASES, ("create",), "to agree with the other replica who works", leader_only=True),
     Right(

@@ -4,8 +4,7 @@ from ipaddress import ip_network
 
 from sdg_operator.api.datageneration import Resolved
 from sdg_operator.api.settings import Settings
-from sdg_operator.reconcile.jobs import GenerateJob, JobHeader, MixJob, PodSettings, RunPolicy, ValidateJob
-from sdg_operator.reconcile.names import Owner
+from sdg_operator.reconcile.jobs import GenerateJob, JobHeader, MixJob, PodSettings, ValidateJob
 from sdg_operator.reconcile.snapshot import RunSeen, TaxonomySeen
 from sdg_operator.storage.layout import RunLayout, report_key
 from sdg_operator.taxonomy.request import BucketObject, GitCredential, GitTree, Limits, Network, Source, ValidateRequest
@@ -31,6 +30,7 @@ def run_pods(resolved: Resolved) -> PodSettings:
         run_as_user=resolved.run_as_user,
         fs_group=resolved.fs_group,
         labels=dict(resolved.pod_labels),
+        network_policy=resolved.network_policy,
     )
 
 
@@ -48,12 +48,6 @@ def check_pods(settings: Settings) -> PodSettings:
         fs_group=settings.pod_security.fs_group,
         labels=dict(settings.pod_labels),
     )
-
-
-def run_policy(owner: Owner, resolved: Resolved) -> RunPolicy | None:
-    """The run's NetworkPolicy, where the administrator wanted one when it was accepted."""
-    network = resolved.network_policy
-    return RunPolicy(owner, tuple(network.ports), tuple(network.cidrs)) if network else None
 
 
 def generate_job(seen: RunSeen, shards: int) -> GenerateJob:

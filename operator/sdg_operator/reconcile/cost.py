@@ -13,29 +13,23 @@ from typing import Final
 from sdg_operator.api.datageneration import Cost, DataGenerationStatus, Resolved
 from sdg_operator.reconcile import clock
 from sdg_operator.reconcile.cluster import PodView
+from sdg_operator.reconcile.price import pod_limits
 from sdg_operator.reconcile.snapshot import RunSeen
 
 _QUIET_SECONDS: Final = 60
 """While nothing else changes, the count is written no more often."""
 _GOING_SECONDS: Final = 10
 """The same while pods are being stopped: what they held since is not counted once they are gone."""
-_NO_DEVICES: Final = ("rdma/", "openshift.io/", "hugepages-")
-"""Prefixes of extended resources that are networks or memory, not accelerators."""
+_NO_DEVICES: Final = ("rdma/", "openshift.io/")
+"""Prefixes of resources that are networks, not accelerators."""
 
 Span = tuple[datetime, datetime]
 
 
 def gpus(resolved: Resolved) -> int:
-    """Accelerators of one generate pod: every extended resource with a domain but networks, by its limit, of engine
-    and served teacher together."""
-    server = resolved.teacher.server if resolved.teacher else None
-    asked = [resolved.engine_resources.limits, server.resources.limits if server else {}]
-    return sum(
-        int(amount)
-        for limits in asked
-        for name, amount in limits.items()
-        if "/" in name and not name.startswith(_NO_DEVICES)
-    )
+    """Accelerators of one generate pod: every resource with a domain, but for networks."""
+    limits = pod_limits(resolved.engine_resources, resolved.teacher.server if resolved.teacher else None)
+    return sum(int(amount) for name, amount in limits if "/" in name and not name.startswith(_NO_DEVICES))
 
 
 def counted(seen: RunSeen, status: DataGenerationStatus, now: datetime) -> DataGenerationStatus:

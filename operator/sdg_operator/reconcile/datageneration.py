@@ -8,7 +8,7 @@ from datetime import datetime
 from sdg_operator.api.common import TERMINAL_STATES
 from sdg_operator.reconcile import clock
 from sdg_operator.reconcile.names import policy_name
-from sdg_operator.reconcile.plan import Action, DeleteJob, DeletePolicy, ReleaseJob
+from sdg_operator.reconcile.plan import Action, DeleteJob, DeleteNetworkPolicy, ReleaseJob
 from sdg_operator.reconcile.run_accept import accept
 from sdg_operator.reconcile.run_generate import generate
 from sdg_operator.reconcile.run_mix import mix
@@ -49,5 +49,5 @@ def _let_go(seen: RunSeen) -> list[Action]:
         elif job.watched:
             actions.append(ReleaseJob(job.name, job.uid, ttl))
     if seen.status.resolved and seen.status.resolved.network_policy:
-        actions.append(DeletePolicy(policy_name(seen.owner)))
+        actions.append(DeleteNetworkPolicy(policy_name(seen.owner)))
     return actions

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from sdg_operator.api.common import Placement, Resources
-from sdg_operator.api.datageneration import ResolvedTeacher
+from sdg_operator.api.datageneration import ResolvedNetworkPolicy, ResolvedTeacher
 from sdg_operator.reconcile.names import Owner, Role, job_labels, job_name
 
 
@@ -24,6 +24,8 @@ class PodSettings:
     fs_group: int | None = None
     labels: dict[str, str] = field(default_factory=dict)
     """The administrator's further labels of Jobs and pods."""
+    network_policy: ResolvedNetworkPolicy | None = None
+    """What the pods may reach; no NetworkPolicy where absent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +105,6 @@ class MixJob:
     storage_secret: str
     image: str
     resources: Resources
-
-
-@dataclass(frozen=True, slots=True)
-class RunPolicy:
-    """A run's NetworkPolicy."""
-
-    owner: Owner
-    ports: tuple[int, ...]
-    """TCP ports that its pods may reach, beside DNS."""
-    cidrs: tuple[str, ...]
-    """Where; anywhere if empty."""
 
 
 Job = ValidateJob | GenerateJob | MixJob

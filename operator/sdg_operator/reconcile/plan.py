@@ -5,25 +5,19 @@ from typing import Generic, Literal, TypeVar
 
 from sdg_operator.api.datageneration import DataGenerationStatus
 from sdg_operator.api.taxonomy import TaxonomyStatus
-from sdg_operator.reconcile.jobs import Job, RunPolicy
+from sdg_operator.reconcile.jobs import Job
 
 
 @dataclass(frozen=True, slots=True)
 class CreateJob:
-    """POST. If the name is taken, the next pass sees whose it is."""
+    """POST, and before it that of its pods' NetworkPolicy, where they get one. If the name is taken, the next pass sees
+    whose it is."""
 
     job: Job
 
 
 @dataclass(frozen=True, slots=True)
-class CreatePolicy:
-    """POST of a run's NetworkPolicy, before its pods; it is there already from the second attempt on."""
-
-    policy: RunPolicy
-
-
-@dataclass(frozen=True, slots=True)
-class DeletePolicy:
+class DeleteNetworkPolicy:
     """DELETE of a run's NetworkPolicy, once the run has ended."""
 
     name: str
@@ -72,7 +66,7 @@ class CopySnapshot:
     to_secret: str
 
 
-Action = CreateJob | CreatePolicy | DeleteJob | DeletePolicy | ReleaseJob | PutObject | PutObjects | CopySnapshot
+Action = CreateJob | DeleteJob | DeleteNetworkPolicy | ReleaseJob | PutObject | PutObjects | CopySnapshot
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,8 @@ OBSTACLES: Final = frozenset(
         Reason.TEACHER_CRASH_LOOPING,
     }
 )
-"""What the cluster says of a pod that it does not let work."""
+"""What the cluster says of a pod that it does not let work. Where it says so of every pod, a run waits, though it has
+been at work before; that there is no pod says nothing."""
 
 STORAGE_TROUBLE: Final = frozenset(
     {*_REFUSALS.values(), Reason.STORAGE_REFUSED, Reason.STORAGE_UNAVAILABLE, Reason.INPUTS_LOST}

@@ -9,11 +9,11 @@ from sdg_operator.api.common import Placement, Resources
 from sdg_operator.api.datageneration import (
     DataGenerationSpec,
     Resolved,
-    ResolvedNetwork,
+    ResolvedNetworkPolicy,
     ResolvedTeacher,
     TeacherServer,
 )
-from sdg_operator.api.settings import OverridableField, RunNetwork, Settings
+from sdg_operator.api.settings import NetworkPolicy, OverridableField, Settings
 from sdg_operator.api.taxonomy import TaxonomySpec
 from sdg_operator.reconcile.names import is_reserved
 from sdg_operator.reconcile.price import pod_hour_price
@@ -217,7 +217,7 @@ def resolve(
         placement=overlay(d.placement, spec.placement),
         queue_name=choice.queue_name,
         queue_priority_class_name=choice.queue_priority,
-        network_policy=_network(s.network_policy),
+        network_policy=_network_policy(s.network_policy),
         auxiliary_queue_name=s.queues.auxiliary,
         max_failed_leaves=d.max_failed_leaves if spec.max_failed_leaves is None else spec.max_failed_leaves,
         max_fruitless_attempts=d.max_fruitless_attempts
@@ -231,10 +231,10 @@ def resolve(
     )
 
 
-def _network(settings: RunNetwork) -> ResolvedNetwork | None:
+def _network_policy(settings: NetworkPolicy) -> ResolvedNetworkPolicy | None:
     if not settings.create:
         return None
-    return ResolvedNetwork(ports=list(settings.ports), cidrs=list(settings.cidrs))
+    return ResolvedNetworkPolicy(ports=list(settings.ports), cidrs=list(settings.cidrs))
 
 
 def _patience(server: TeacherServer | None) -> int | None:

@@ -18,7 +18,7 @@ from sdg_operator.reconcile.cost import counted
 from sdg_operator.reconcile.ending import ending
 from sdg_operator.reconcile.keepers import all_kept_up
 from sdg_operator.reconcile.plan import CreateJob, DeleteJob, PutObject
-from sdg_operator.reconcile.reasons import Reason
+from sdg_operator.reconcile.reasons import OBSTACLES, Reason
 from sdg_operator.reconcile.run_close import close, cut_off
 from sdg_operator.reconcile.run_guards import (
     Run,
@@ -32,9 +32,9 @@ from sdg_operator.reconcile.run_guards import (
     stray,
 )
 from sdg_operator.reconcile.run_next import after_attempt, failure_of, open_next
-from sdg_operator.reconcile.run_pods import at_work, held_back, turned_back
+from sdg_operator.reconcile.run_pods import at_work, held_back
 from sdg_operator.reconcile.run_progress import message, progress
-from sdg_operator.reconcile.run_status import RunPlan, closed_in, kept, look_again, plan, queued, running
+from sdg_operator.reconcile.run_status import RunPlan, kept, look_again, plan, queued, running
 from sdg_operator.reconcile.snapshot import Problem, RunSeen
 from sdg_operator.reconcile.why import waiting
 from sdg_operator.storage.layout import RunLayout
@@ -114,7 +114,6 @@ def _make(run: Run) -> RunPlan:
         queued(seen, run.now, Problem(Reason.STARTING, f"Attempt {run.attempt.number} is being started.")),
         PutObject(layout.inputs, inputs.to_json()),
         PutObject(layout.attempt_plan(run.attempt.number), deal.to_json()),
-        *closed_in(seen.owner, resolved),
         CreateJob(generate_job(seen, len(deal.shards))),
         again=0,
     )
@@ -132,13 +131,14 @@ def _follow(run: Run, job: JobView) -> RunPlan:
     if (keeper := all_kept_up(mine, now)) and run.standing is not None:
         return _kept_up(run, job, keeper, run.standing)
     started = any(has_started(pod) for pod in mine)
-    obstacle = turned_back(run, job)
+    held = None if job.suspended else held_back(run, job)
+    obstacle = held if held and held.reason in OBSTACLES and not at_work(run, job) else None
     if job.suspended or obstacle or not (started or seen.status.state == "running"):
         why = obstacle or waiting(job, run.alive, seen.events, seen.queue_message)
         late = start_deadline(run, why)
         status = queued(seen, now, late or why, **({"failure": failure_of(late)} if late else {}))
         return plan(seen, _clocked(status, now, active=False), again=0 if late else look_again(seen, now, why))
-    return _work(run, job, started)
+    return _work(run, job, held, started=started)
 
 
 def _kept_up(run: Run, job: JobView, keeper: Problem, at: Standing) -> RunPlan:
@@ -153,7 +153,8 @@ def _kept_up(run: Run, job: JobView, keeper: Problem, at: Standing) -> RunPlan:
     return replace(after, actions=(*after.actions, stop), again_seconds=0)
 
 
-def _work(run: Run, job: JobView, started: bool) -> RunPlan:
+def _work(run: Run, job: JobView, held: Problem | None, *, started: bool) -> RunPlan:
+    """A pod has started, and what is `held` back of the attempt is told beside."""
     seen, now = run.seen, run.now
     limit = seen.status.resolved.active_deadline_seconds if seen.status.resolved else None
     if limit is not None and run.active_seconds > limit and not seen.status.failure:
@@ -162,7 +163,6 @@ def _work(run: Run, job: JobView, started: bool) -> RunPlan:
             f"The run was active for more than activeDeadlineSeconds ({limit}) in {run.attempt.number} attempts.",
         )
         return plan(seen, running(seen, now, Reason.STOPPING, why.message, failure=failure_of(why)), again=0)
-    held = held_back(run, job)
     if held and not seen.status.failure and (late := start_deadline(run, held)):
         status = running(seen, now, Reason.STOPPING, late.message, failure=failure_of(late))
         return plan(seen, _clocked(status, now, active=started), again=0)

@@ -25,7 +25,6 @@ from sdg_operator.reconcile.run_status import (
     FAILURE_LENGTH,
     USUAL,
     RunPlan,
-    closed_in,
     ended,
     failed,
     plan,
@@ -103,8 +102,7 @@ def _make(seen: RunSeen, now: datetime, alive: list[PodView]) -> RunPlan:
         return cut_off(seen, now, seen.refused) or waits
     layout = RunLayout.of(resolved.prefix, seen.owner.uid)
     status = _working(seen, now, None)
-    made = (*closed_in(seen.owner, resolved), CreateJob(mix_job(seen)))
-    return plan(seen, status, PutObject(layout.mix, seen.mix_plan), *made, again=0)
+    return plan(seen, status, PutObject(layout.mix, seen.mix_plan), CreateJob(mix_job(seen)), again=0)
 
 
 def _follow(seen: RunSeen, now: datetime, job: JobView) -> RunPlan:

@@ -3,7 +3,6 @@
 from sdg_operator.reconcile.cluster import JobView, PodView
 from sdg_operator.reconcile.ending import Meaning, ending
 from sdg_operator.reconcile.keepers import kept_up
-from sdg_operator.reconcile.reasons import OBSTACLES
 from sdg_operator.reconcile.run_guards import Run, has_started
 from sdg_operator.reconcile.run_status import USUAL
 from sdg_operator.reconcile.snapshot import Problem
@@ -25,13 +24,6 @@ def held_back(run: Run, job: JobView) -> Problem | None:
     if again is None or why is None or why.reason in USUAL:
         return again or why or kept_up(alive, run.now)
     return Problem(why.reason, f"{again.message} {why.message}")
-
-
-def turned_back(run: Run, job: JobView) -> Problem | None:
-    """What in the cluster keeps every pod of the Job from work, in its own words: then the run waits, though it has
-    been at work before. None where a pod is at work or merely on its way; that there is none says nothing."""
-    why = None if at_work(run, job) else held_back(run, job)
-    return why if why and why.reason in OBSTACLES else None
 
 
 def _alive(run: Run, job: JobView) -> list[PodView]:

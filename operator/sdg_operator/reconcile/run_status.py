@@ -4,13 +4,11 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from sdg_operator.api.common import TERMINAL_STATES, Condition
-from sdg_operator.api.datageneration import DataGenerationStatus, Failure, Resolved
+from sdg_operator.api.datageneration import DataGenerationStatus, Failure
 from sdg_operator.reconcile import clock
-from sdg_operator.reconcile.build import run_policy
 from sdg_operator.reconcile.conditions import MESSAGE_LENGTH, Said, bounded, find, with_condition, without
 from sdg_operator.reconcile.cost import counted
-from sdg_operator.reconcile.names import Owner
-from sdg_operator.reconcile.plan import Action, CreatePolicy, Event, Plan
+from sdg_operator.reconcile.plan import Action, Event, Plan
 from sdg_operator.reconcile.reasons import STORAGE_TROUBLE, Reason, reason_of
 from sdg_operator.reconcile.snapshot import Problem, RunSeen
 
@@ -187,12 +185,6 @@ def look_again(seen: RunSeen, now: datetime, why: Problem) -> float:
         return 2.0
     waited = (now - seen.created).total_seconds()
     return min(max(waited / 10, 5.0), 30.0)
-
-
-def closed_in(owner: Owner, resolved: Resolved) -> list[Action]:
-    """What closes a run's pods in before there are any."""
-    policy = run_policy(owner, resolved)
-    return [CreatePolicy(policy)] if policy else []
 
 
 def plan(seen: RunSeen, status: DataGenerationStatus, *actions: Action, again: float | None = None) -> RunPlan:

@@ -1,9 +1,16 @@
 """Inputs of the golden Jobs: what a user and an administrator may ask for, from the least to all of it."""
 
 from sdg_operator.api.common import Placement, Resources, Toleration
-from sdg_operator.api.datageneration import EnvVar, HubModel, ResolvedTeacher, ServedModel, TeacherServer
+from sdg_operator.api.datageneration import (
+    EnvVar,
+    HubModel,
+    ResolvedNetworkPolicy,
+    ResolvedTeacher,
+    ServedModel,
+    TeacherServer,
+)
 from sdg_operator.api.settings import Defaults
-from sdg_operator.reconcile.jobs import GenerateJob, Job, JobHeader, MixJob, PodSettings, RunPolicy, ValidateJob
+from sdg_operator.reconcile.jobs import GenerateJob, Job, JobHeader, MixJob, PodSettings, ValidateJob
 from sdg_operator.reconcile.names import Kind, Owner, Role
 
 _UID = "5f0c1e9e-3c7a-4e0f-9a55-0d5a3c1b7e21"
@@ -138,4 +145,5 @@ JOBS: dict[str, Job] = {
     "mix-everything": _mix(EVERYTHING),
 }
 
-POLICY = RunPolicy(Owner("DataGeneration", "team-birds", "birds-1", _UID), ports=(443, 9000), cidrs=("10.1.0.0/16",))
+OWNER = Owner("DataGeneration", "team-birds", "birds-1", _UID)
+POLICY = ResolvedNetworkPolicy(ports=[443, 9000], cidrs=["10.1.0.0/16"])

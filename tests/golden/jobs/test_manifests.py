@@ -8,9 +8,9 @@ import yaml
 
 from sdg_operator.api.common import Resources
 from sdg_operator.api.datageneration import EnvVar
-from sdg_operator.builders import build, build_policy
+from sdg_operator.builders import build, build_network_policy
 from sdg_operator.reconcile.jobs import GenerateJob
-from tests.golden.jobs.inputs import JOBS, POLICY
+from tests.golden.jobs.inputs import JOBS, OWNER, POLICY
 
 _FOLDER = Path(__file__).parent
 
@@ -22,7 +22,7 @@ class _Plain(yaml.SafeDumper):
         return True
 
 
-MANIFESTS = {name: build(job) for name, job in JOBS.items()} | {"network-policy": build_policy(POLICY)}
+MANIFESTS = {name: build(job) for name, job in JOBS.items()} | {"network-policy": build_network_policy(OWNER, POLICY)}
 
 
 @pytest.mark.parametrize("name", MANIFESTS)
@@ -42,7 +42,7 @@ def test_no_golden_file_is_left_over() -> None:
 
 def test_a_policy_without_ports_leaves_dns_alone() -> None:
     """A rule without ports would be for all of them."""
-    (dns,) = build_policy(replace(POLICY, ports=()))["spec"]["egress"]
+    (dns,) = build_network_policy(OWNER, POLICY.model_copy(update={"ports": []}))["spec"]["egress"]
     assert {each["port"] for each in dns["ports"]} == {53}
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from sdg_operator.api.datageneration import DataGenerationStatus, Failure
+from sdg_operator.api.datageneration import DataGenerationStatus, Failure, ResolvedNetworkPolicy
 from sdg_operator.engine.contract import ExitCode
 from sdg_operator.reconcile import clock
 from sdg_operator.reconcile.conditions import find
 from sdg_operator.reconcile.datageneration import decide
-from sdg_operator.reconcile.plan import CreateJob, CreatePolicy, DeleteJob, DeletePolicy, PutObject
+from sdg_operator.reconcile.plan import CreateJob, DeleteJob, DeleteNetworkPolicy, PutObject
 from sdg_operator.reconcile.reasons import Reason
 from sdg_operator.reconcile.run_close import CANCEL_BOUND_SECONDS
 from sdg_operator.reconcile.snapshot import Ledger, Look, Problem, RunSeen, Signal
@@ -89,11 +89,11 @@ def test_where_the_administrator_wants_it_a_policy_closes_the_pods_in_before_the
     world.settings = a_settings("engine:1", networkPolicy={"create": True, "ports": [9000]})
     world.operate()
     world.operate()
-    made = [type(action) for action in decide(world.observe(), world.now).actions]
-    assert made == [PutObject, PutObject, CreatePolicy, CreateJob]
+    (made,) = (action for action in decide(world.observe(), world.now).actions if isinstance(action, CreateJob))
+    assert made.job.pod.network_policy == ResolvedNetworkPolicy(ports=[9000])
     world.settle()
     assert world.status.state == "completed"
-    assert DeletePolicy("birds-1-0a1b2") in decide(world.observe(), world.now).actions
+    assert DeleteNetworkPolicy("birds-1-0a1b2") in decide(world.observe(), world.now).actions
 
 
 def test_the_mix_finds_the_inputs_though_no_attempt_wrote_them() -> None:

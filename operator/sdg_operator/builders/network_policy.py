@@ -2,16 +2,15 @@
 
 from typing import Final
 
+from sdg_operator.api.datageneration import ResolvedNetworkPolicy
 from sdg_operator.builders.pod import Json, owned_by
-from sdg_operator.reconcile.jobs import RunPolicy
-from sdg_operator.reconcile.names import KIND_LABEL, NAME_LABEL, UID_LABEL, policy_name
+from sdg_operator.reconcile.names import KIND_LABEL, NAME_LABEL, UID_LABEL, Owner, policy_name
 
 _DNS: Final[list[Json]] = [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
 
 
-def build_policy(policy: RunPolicy) -> Json:
+def build_network_policy(owner: Owner, policy: ResolvedNetworkPolicy) -> Json:
     """The manifest, ready to be sent. A teacher beside its engine is in the same pod, which no policy concerns."""
-    owner = policy.owner
     listed: Json = {"ports": [{"port": port, "protocol": "TCP"} for port in policy.ports]}
     if policy.cidrs:
         listed["to"] = [{"ipBlock": {"cidr": cidr}} for cidr in policy.cidrs]
