@@ -28,6 +28,16 @@ def test_a_job_that_is_deleted_is_followed_by_the_next_attempt(place: Place) -> 
 
 
 @pytest.mark.faults
+def test_a_pod_whose_job_is_deleted_without_it_is_stopped_and_followed_by_the_next_attempt(place: Place) -> None:
+    """As by a plain DELETE of the API, which is what many a client sends."""
+    place.begin(leaves=3)
+    (pod,) = place.all("pods", "sdg-operator.io/role=generate")
+    place.kubectl("delete", "jobs", _GENERATE, "--cascade=orphan")
+    assert_completed(place, attempt=2)
+    assert pod["metadata"]["name"] not in {each["metadata"]["name"] for each in place.all("pods", "")}
+
+
+@pytest.mark.faults
 def test_a_job_that_is_edited_is_replaced(place: Place) -> None:
     place.begin(leaves=3)
     (job,) = place.all("jobs", "sdg-operator.io/role=generate")

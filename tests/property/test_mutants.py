@@ -81,6 +81,12 @@ MUTANTS = [
         "    if (late := stray(run)) and False:",
     ),
     Mutant(
+        "pods whose Job was deleted without them are left at work",
+        "run_generate.py",
+        "    if left := orphans(run):",
+        "    if (left := orphans(run)) and False:",
+    ),
+    Mutant(
         "an outage of the teacher is a failure",
         "ending.py",
         "    ExitCode.TEACHER_UNAVAILABLE: (Meaning.OUTAGE,",

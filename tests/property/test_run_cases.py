@@ -60,6 +60,8 @@ def test_a_pod_that_an_added_container_keeps_is_over_for_its_run() -> None:
     world.operate()
     world.now += timedelta(minutes=1)
     world.operate()
+    assert world.status.attempt.number == 2, "how it ended is on record before its pod is stopped"
+    world.operate()
     assert pod.deletion is not None
     assert ended(world) == "completed"
     assert world.status.attempt.number == 2

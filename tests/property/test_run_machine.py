@@ -179,6 +179,11 @@ class Runs(RuleBasedStateMachine):
 
     @precondition(lambda self: self.world.jobs)
     @rule(data=st.data())
+    def a_job_is_deleted_without_its_pods(self, data: st.DataObject) -> None:
+        self.world.orphan_pods(data.draw(st.sampled_from(sorted(self.world.jobs))))
+
+    @precondition(lambda self: self.world.jobs)
+    @rule(data=st.data())
     def a_job_is_edited_by_hand(self, data: st.DataObject) -> None:
         job = self.world.jobs[data.draw(st.sampled_from(sorted(self.world.jobs)))]
         job.parallelism = 0

@@ -18,7 +18,7 @@ from sdg_operator.reconcile.cluster import job_view, pod_view
 from sdg_operator.reconcile.datageneration import decide
 from sdg_operator.reconcile.jobs import GenerateJob, Job, MixJob
 from sdg_operator.reconcile.names import WATCH_LABEL, Owner, job_name
-from sdg_operator.reconcile.plan import Action, CreateJob, DeleteJob, Plan, PutObject, PutObjects, ReleaseJob
+from sdg_operator.reconcile.plan import Action, CreateJob, DeleteJob, DeletePod, Plan, PutObject, PutObjects, ReleaseJob
 from sdg_operator.reconcile.reasons import Reason
 from sdg_operator.reconcile.snapshot import (
     Ledger,
@@ -56,7 +56,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 STOPPED = (137, 143, int(ExitCode.INTERRUPTED))
 """Exit codes of a pod that is told to stop."""
 
-FAULTS = (1, 40, *STOPPED)
+FAULTS = (1, 40, int(ExitCode.INPUTS_LOST), *STOPPED)
 """Exit codes that are an attempt's own fault where nobody told it to stop."""
 
 REFUSED = (ExitCode.TEACHER_REFUSED, ExitCode.STORAGE_REFUSED)
@@ -157,9 +157,15 @@ class SimPod:
             "metadata": {
                 "name": self.name,
                 "uid": self.uid,
-                "labels": {"sdg-operator.io/role": self.role, "sdg-operator.io/attempt": str(self.attempt)},
+                "labels": {
+                    "sdg-operator.io/role": self.role,
+                    "sdg-operator.io/attempt": str(self.attempt),
+                    "batch.kubernetes.io/job-name": "a-job",
+                },
                 "annotations": {"batch.kubernetes.io/job-completion-index": str(self.index)},
-                "ownerReferences": [{"kind": "Job", "name": self.job_name, "uid": self.job_uid}],
+                "ownerReferences": [{"kind": "Job", "name": self.job_name, "uid": self.job_uid}]
+                if self.job_uid
+                else [],
                 **({"deletionTimestamp": text(self.deletion)} if self.deletion else {}),
             },
             "spec": {
@@ -408,7 +414,7 @@ class World:
         status = self.status
         if status.phase != "Generating" or status.attempt.job_uid is None:
             return []
-        if self.spec.cancel and status.cancel_time is None:
+        if self.spec.cancel and clock.not_ahead(status.cancel_time, self.now) is None:
             return []  # this pass only notes the wish
         known = (status.attempt.job_uid,)
         mine = [p for p in self.pods.values() if p.alive and p.deletion is None and p.job_name in self.jobs]
@@ -436,17 +442,26 @@ class World:
                 case CreateJob(job):
                     if not self.create(job, fresh):
                         return self.refuse(version, seen)
-                case DeleteJob(name, uid):
-                    if name in self.jobs and self.jobs[name].uid == uid:
-                        self.delete_job(name)
-                case ReleaseJob(name, uid, ttl):
-                    if name in self.jobs and self.jobs[name].uid == uid:
-                        self.jobs[name].ttl = ttl
-                        self.jobs[name].labels.pop(WATCH_LABEL, None)
+                case DeleteJob() | DeletePod() | ReleaseJob():
+                    self.let_go(action)
         if crash_after is not None and calls >= crash_after:
             raise Crash
         self.write(version, plan.status)
         return None
+
+    def let_go(self, action: DeleteJob | DeletePod | ReleaseJob) -> None:
+        """Each has the uid as precondition."""
+        found = (self.pods if isinstance(action, DeletePod) else self.jobs).get(action.name)
+        if found is None or found.uid != action.uid:
+            return
+        match action:
+            case DeleteJob(name):
+                self.delete_job(name)
+            case DeletePod(name):
+                self.pods[name].deletion = self.now + timedelta(seconds=30)
+            case ReleaseJob(name):
+                self.jobs[name].ttl = action.ttl_seconds
+                self.jobs[name].labels.pop(WATCH_LABEL, None)
 
     def refuse(self, version: int, seen: RunSeen) -> None:
         seen = replace(seen, refused=Problem(Reason.QUOTA_EXCEEDED, "exceeded quota: jobs"))
@@ -525,6 +540,8 @@ class World:
         if job is None or job.finished or job.suspended or self.late:  # it saw what was then
             return
         mine = [p for p in self.pods.values() if p.job_uid == uid and p.alive]
+        if mine and all(p.ended for p in mine):
+            return  # what was added to them is all that runs
         if any(p.phase == "Running" for p in mine) or all(p.node for p in mine):
             self.broken.append("back to queued while its Job is at work, and no pod of it finds no node")
 
@@ -538,7 +555,8 @@ class World:
 
     def check_next_attempt(self, old: DataGenerationStatus, new: DataGenerationStatus) -> None:
         job = next((j for j in self.jobs.values() if j.uid == old.attempt.job_uid), None)
-        if old.attempt.job_uid and job is not None and job.finished is None:
+        at_work = [p for p in self.pods.values() if job and p.job_uid == job.uid and p.alive and not p.ended]
+        if old.attempt.job_uid and job is not None and job.finished is None and (at_work or job.suspended):
             self.broken.append("a next attempt was opened while the Job of the last one is at work")
         if self.was_fruitless(old, job) and new.attempt.fruitless != old.attempt.fruitless + 1:
             self.broken.append("an attempt that finished no leaf was not counted")
@@ -546,10 +564,17 @@ class World:
         untried = not any(record.attempt for record in self.records())
         if untried and any(not p.disruption for p in refused) and not self.spec.suspend and not self.late:
             self.broken.append("a refusal of the very first request is waited out")
-        since = None if self.late else old.attempt.active_since  # a late operator knows only its own earlier time
-        spent = old.attempt.active_seconds + int(clock.seconds_since(since, self.now))
-        if new.attempt.active_seconds < spent:
-            self.broken.append("active time was forgotten")
+        if not self.late:  # such an operator knows only its own earlier time
+            self.check_active(old, new)
+
+    def check_active(self, old: DataGenerationStatus, new: DataGenerationStatus) -> None:
+        """All of a span that is over counts, but for what came after its last pod."""
+        mine = [p for p in self.pods.values() if old.attempt.job_uid in (None, p.job_uid) and p.role == "generate"]
+        ends = [p.ended for p in mine if p.ended]
+        until = max(ends) if ends and not any(p.alive for p in mine) else self.now
+        since = old.attempt.active_since
+        if new.attempt.active_seconds != old.attempt.active_seconds + int(clock.seconds_since(since, until)):
+            self.broken.append("active time was forgotten, or counted though no pod was at work")
 
     def was_fruitless(self, old: DataGenerationStatus, job: SimJob | None) -> bool:
         """Whether an attempt ended by faults of its own, nothing else, and added no record."""
@@ -577,8 +602,9 @@ class World:
             self.check_canceled(old, new)
         if new.state == "failed":
             self.check_failed(old, new, done, everything)
-        alive = [p for p in self.pods.values() if p.alive and not p.unreachable and p.job_name in self.jobs]
-        alive = [p for p in alive if self.jobs[p.job_name].finished is None and p.deletion is None]
+        alive = [p for p in self.pods.values() if p.alive and not p.unreachable and p.deletion is None]
+        alive = [p for p in alive if not p.job_uid or p.job_name in self.jobs]
+        alive = [p for p in alive if not p.job_uid or self.jobs[p.job_name].finished is None]
         if alive and not self.held_jobs():
             self.broken.append(f"ended as {new.state} while pod {alive[0].name} is at work")
 
@@ -686,6 +712,13 @@ class World:
         for pod in self.pods.values():
             if pod.job_uid == job.uid and pod.deletion is None:
                 pod.deletion = self.now + timedelta(seconds=30)
+
+    def orphan_pods(self, name: str) -> None:
+        """Somebody deletes a Job without its pods, as a plain DELETE of the API does."""
+        job = self.jobs.pop(name)
+        for pod in self.pods.values():
+            if pod.job_uid == job.uid:
+                pod.job_uid = pod.job_name = ""
 
     # --- the cluster's controllers ---
 

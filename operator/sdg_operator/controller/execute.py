@@ -29,6 +29,7 @@ from sdg_operator.reconcile.plan import (
     CreateJob,
     DeleteJob,
     DeleteNetworkPolicy,
+    DeletePod,
     PutObject,
     PutObjects,
     ReleaseJob,
@@ -78,6 +79,8 @@ class Executor:
                     await self._delete_network_policy(owner, name)
                 case DeleteJob():
                     await self._delete(owner, action)
+                case DeletePod():
+                    await self._delete_pod(owner.namespace, action)
                 case ReleaseJob():
                     await self._release(owner.namespace, action)
 
@@ -133,6 +136,13 @@ class Executor:
             await self._api.delete(Resource.JOBS, owner.namespace, action.name, uid=action.uid)
         except (NotFound, Conflict):
             log.debug("Job %s is gone already", action.name)
+
+    async def _delete_pod(self, namespace: str, action: DeletePod) -> None:
+        try:
+            log.info("deleting pod %s: %s", action.name, action.reason)
+            await self._api.delete(Resource.PODS, namespace, action.name, uid=action.uid)
+        except (NotFound, Conflict):
+            log.debug("pod %s is gone already", action.name)
 
     async def _delete_network_policy(self, owner: Owner, name: str) -> None:
         """Best effort: a policy that stays selects no pod, and goes with its run."""

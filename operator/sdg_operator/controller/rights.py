@@ -36,7 +36,12 @@ RIGHTS: Final = (
         ("get", "list", "watch", "create", "patch", "delete"),
         "to check, generate and mix; patch only sets the TTL of a finished Job and takes its watch label off",
     ),
-    Right(Resource.PODS, ("list", "watch"), "to say why a pod does not run, and to wait until it is gone"),
+    Right(
+        Resource.PODS,
+        ("list", "watch", "delete"),
+        "to say why a pod does not run, and to wait until it is gone; "
+        "delete only ends one whose Job was deleted without it",
+    ),
     Right(Resource.EVENTS, ("list",), "to say why a pod cannot be made or started, in the cluster's own words"),
     Right(
         Resource.PUBLISHED_EVENTS,

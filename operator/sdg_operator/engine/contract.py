@@ -48,9 +48,11 @@ class ExitCode(IntEnum):
     LOW_YIELD = 21
     """No leaf keeps any sample of what the teacher answers."""
     STORAGE_REFUSED = 22
-    """The store refuses: credentials, bucket or a missing object (fetch, sync, mix)."""
+    """The store refuses: credentials, bucket, rights (fetch, sync, mix)."""
     EMPTY_RESULT = 23
     """Nothing to mix."""
+    INPUTS_LOST = 24
+    """What the run stands on is gone from the bucket, or is not what was recorded of it (fetch, mix)."""
     TEACHER_UNAVAILABLE = 30
     """The teacher worked once, then was away or refused for longer than the bound."""
     INTERRUPTED = 31

@@ -20,7 +20,7 @@ from sdg_operator.engine import environment, logs
 from sdg_operator.engine.contract import EngineError, EngineResult, ExitCode
 from sdg_operator.engine.failure import EngineFailure, one_line
 from sdg_operator.engine.termination import write_termination_message
-from sdg_operator.storage.container import arguments, open_store, read_inputs, read_record
+from sdg_operator.storage.container import arguments, open_store, read_inputs, read_record, refusal_code
 from sdg_operator.storage.layout import KNOWLEDGE_TRAIN_FILE, SKILLS_TRAIN_FILE, RunLayout
 from sdg_operator.storage.records import (
     AnswerCounts,
@@ -68,7 +68,7 @@ def main() -> ExitCode:
     except EngineFailure as failure:
         code, error = failure.code, failure.error
     except StorageRefused as refused:
-        code, error = ExitCode.STORAGE_REFUSED, EngineError(reason=refused.reason, message=refused.message)
+        code, error = refusal_code(refused), EngineError(reason=refused.reason, message=refused.message)
     except StorageUnavailable as away:
         code, error = ExitCode.STORAGE_UNAVAILABLE, EngineError(reason=away.reason, message=away.message)
     except Exception as defect:
@@ -180,7 +180,7 @@ def _fetch(store: Store, sources: Iterable[MixSource], path: Path) -> None:
         want = source.data
         if (found.size, found.sha256, found.lines) != (want.size, want.sha256, want.lines):
             raise EngineFailure(
-                ExitCode.STORAGE_REFUSED,
+                ExitCode.INPUTS_LOST,
                 "CorruptSamples",
                 f"{want.key} is not what its record names: {found.size} bytes, {found.lines} lines, sha256 "
                 f"{found.sha256} instead of {want.size}, {want.lines}, {want.sha256}",

@@ -1,5 +1,6 @@
 """Times as the API writes them."""
 
+import math
 from datetime import UTC, datetime, timedelta
 
 
@@ -25,10 +26,18 @@ def seconds_since(text: str | None, now: datetime) -> float:
     return max(0.0, (now - then).total_seconds()) if then else 0.0
 
 
-def seconds_until(text: str | None, now: datetime) -> float:
-    """Seconds from now to then; 0 where then is unknown or past."""
+def seconds_until(text: str | None, now: datetime, longest: float = math.inf) -> float:
+    """Seconds from now to then; 0 where then is unknown or past, or further away than it can be (a clock that was set
+    back)."""
     then = from_text(text)
-    return max(0.0, (then - now).total_seconds()) if then else 0.0
+    left = max(0.0, (then - now).total_seconds()) if then else 0.0
+    return left if left <= longest else 0.0
+
+
+def not_ahead(text: str | None, now: datetime) -> str | None:
+    """A time that lies in the past as it is; None where there is none, or it lies ahead (a clock that was set back)."""
+    then = from_text(text)
+    return text if then and then <= now else None
 
 
 def after(now: datetime, seconds: float) -> str:

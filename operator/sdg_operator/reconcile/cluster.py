@@ -15,6 +15,8 @@ Json = Mapping[str, Any]
 ContainerRole = Literal["init", "sidecar", "main", "foreign"]
 
 _UNREACHABLE: Final = "node.kubernetes.io/unreachable"
+_JOB_LABEL: Final = "batch.kubernetes.io/job-name"
+"""What the Job controller gives a pod besides the owner reference, which may be taken away."""
 _USUAL_TOLERATION_SECONDS: Final = 300
 """How long Kubernetes leaves pods that say nothing else on a node that does not answer."""
 
@@ -55,10 +57,12 @@ class JobView:
     attempt: str = ""
     queue: str = ""
     suspended: bool = False
+    suspended_since: datetime | None = None
     parallelism: int = 1
     completions: int = 1
     active: int = 0
     finished: Literal["Complete", "Failed"] | None = None
+    finished_at: datetime | None = None
     reason: str = ""
     message: str = ""
 
@@ -91,13 +95,20 @@ def job_view(job: Json) -> JobView:
         attempt=_text(labels.get(ATTEMPT_LABEL)),
         queue=_text(labels.get(QUEUE_LABEL)),
         suspended=spec.get("suspend") is True,
+        suspended_since=_since(condition(status, "Suspended")),
         parallelism=_number(spec.get("parallelism", 1)),
         completions=_number(spec.get("completions", 1)),
         active=_number(status.get("active")),
         finished=finished,
+        finished_at=_since(end),
         reason=_text(end.get("reason")),
         message=_text(end.get("message")),
     )
+
+
+def _since(condition: Json) -> datetime | None:
+    """When a condition became true."""
+    return clock.from_text(_text(condition.get("lastTransitionTime"))) if condition.get("status") == "True" else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +155,8 @@ class PodView:
     silent_since: datetime | None = None
     """Since when its node does not answer: marked not ready by the node controller, which gives no reason; a kubelet
     always does."""
+    orphaned: bool = False
+    """Whether a Job made it that is gone: it was deleted without its pods."""
     stays_on_lost_node: bool = False
     """Whether it tolerates for ever that its node does not answer: then Kubernetes never deletes it."""
     containers: tuple[ContainerView, ...] = ()
@@ -178,7 +191,8 @@ class PodView:
 def pod_view(pod: Json) -> PodView:
     meta, spec, status = _dict(pod.get("metadata")), _dict(pod.get("spec")), _dict(pod.get("status"))
     labels, annotations = _dict(meta.get("labels")), _dict(meta.get("annotations"))
-    owner = next((o for o in _dicts(meta.get("ownerReferences")) if o.get("kind") == "Job"), {})
+    owners = _dicts(meta.get("ownerReferences"))
+    owner = next((o for o in owners if o.get("kind") == "Job"), {})
     scheduled = condition(status, "PodScheduled")
     disruption = condition(status, "DisruptionTarget")
     index = _text(annotations.get("batch.kubernetes.io/job-completion-index"))
@@ -196,13 +210,12 @@ def pod_view(pod: Json) -> PodView:
         node=_text(spec.get("nodeName")),
         created=clock.from_text(_text(meta.get("creationTimestamp"))),
         deletion=clock.from_text(_text(meta.get("deletionTimestamp"))),
-        scheduled_since=clock.from_text(_text(scheduled.get("lastTransitionTime")))
-        if scheduled.get("status") == "True"
-        else None,
+        scheduled_since=_since(scheduled),
         unscheduled=_text(scheduled.get("message")) if scheduled.get("status") == "False" else "",
         disruption=_text(disruption.get("reason")) if disruption.get("status") == "True" else "",
         disruption_message=_text(disruption.get("message")),
         silent_since=_silent_since(condition(status, "Ready")),
+        orphaned=not owners and bool(labels.get(_JOB_LABEL)),
         stays_on_lost_node=any(_tolerates_loss_for_ever(t) for t in _dicts(spec.get("tolerations"))),
         containers=tuple(_containers(spec, status)),
     )

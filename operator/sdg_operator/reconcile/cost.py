@@ -5,6 +5,7 @@ counted, so nothing is counted twice, whatever pods and attempts overlap, and wh
 is made up for from the times in the pods. Only pods that came and were removed unseen are not counted.
 """
 
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,6 +13,7 @@ from typing import Final
 
 from sdg_operator.api.datageneration import Cost, DataGenerationStatus, Resolved
 from sdg_operator.reconcile import clock
+from sdg_operator.reconcile.active import active_seconds
 from sdg_operator.reconcile.cluster import PodView
 from sdg_operator.reconcile.price import pod_limits
 from sdg_operator.reconcile.snapshot import RunSeen
@@ -22,14 +24,21 @@ _GOING_SECONDS: Final = 10
 """The same while pods are being stopped: what they held since is not counted once they are gone."""
 _NO_DEVICES: Final = ("rdma/", "openshift.io/")
 """Prefixes of resources that are networks, not accelerators."""
+_PARTS: Final = re.compile(r"mem|cores$|-core$|percent")
+"""In names of what schedulers of shared GPUs (HAMi, Volcano) count beside the GPU: its memory and its cores."""
 
 Span = tuple[datetime, datetime]
 
 
 def gpus(resolved: Resolved) -> int:
-    """Accelerators of one generate pod: every resource with a domain, but for networks."""
+    """Accelerators of one generate pod: every resource with a domain, but for networks and parts of accelerators."""
     limits = pod_limits(resolved.engine_resources, resolved.teacher.server if resolved.teacher else None)
-    return sum(int(amount) for name, amount in limits if "/" in name and not name.startswith(_NO_DEVICES))
+    return sum(int(amount) for name, amount in limits if _is_device(name))
+
+
+def _is_device(resource: str) -> bool:
+    domain, _, name = resource.rpartition("/")
+    return bool(domain) and not resource.startswith(_NO_DEVICES) and not _PARTS.search(name)
 
 
 def counted(seen: RunSeen, status: DataGenerationStatus, now: datetime) -> DataGenerationStatus:
@@ -112,8 +121,8 @@ def _seconds(span: Span) -> float:
 
 def _rate(seen: RunSeen, status: DataGenerationStatus, now: datetime) -> int | None:
     """Tokens that the teacher made for this run, a second of active time. Leaves that were taken over cost nothing."""
-    ledger, attempt = seen.ledger.found, seen.status.attempt
-    active = attempt.active_seconds + clock.seconds_since(attempt.active_since, now)
+    ledger = seen.ledger.found
+    active = active_seconds(seen, now)
     if ledger is None or status.phase != "Generating" or status.progress is None or active < 1:
         return None
     taken_over = sum(record.tokens.completion for record in ledger.records if record.attempt == 0)

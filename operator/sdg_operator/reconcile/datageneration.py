@@ -26,7 +26,8 @@ def decide(seen: RunSeen, now: datetime) -> RunPlan:
         return RunPlan(seen.status)
     if seen.status.state in TERMINAL_STATES:
         return RunPlan(seen.status, tuple(_let_go(seen)))
-    if seen.spec.cancel and seen.status.cancel_time is None and seen.status.phase not in (None, "Pending"):
+    known = clock.not_ahead(seen.status.cancel_time, now)
+    if seen.spec.cancel and known is None and seen.status.phase not in (None, "Pending"):
         return RunPlan(seen.status.model_copy(update={"cancel_time": clock.to_text(now)}), again_seconds=0)
     match seen.status.phase:
         case None | "Pending":

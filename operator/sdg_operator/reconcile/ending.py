@@ -41,6 +41,7 @@ _EXITS: Final[dict[int, tuple[Meaning, Reason, str]]] = {
     ExitCode.TEACHER_REFUSED: (Meaning.FINAL, Reason.TEACHER_REFUSED, "was refused by the teacher"),
     ExitCode.LOW_YIELD: (Meaning.FINAL, Reason.LOW_YIELD, "could keep no sample of what the teacher answers"),
     ExitCode.STORAGE_REFUSED: (Meaning.FINAL, Reason.STORAGE_REFUSED, "was refused by the store"),
+    ExitCode.INPUTS_LOST: (Meaning.FAULT, Reason.INPUTS_LOST, "did not find in the bucket what the run stands on"),
     ExitCode.EMPTY_RESULT: (Meaning.FINAL, Reason.EMPTY_RESULT, "found nothing to mix"),
     ExitCode.TEACHER_UNAVAILABLE: (Meaning.OUTAGE, Reason.TEACHER_UNAVAILABLE, "could not reach the teacher"),
     ExitCode.STORAGE_UNAVAILABLE: (Meaning.OUTAGE, Reason.STORAGE_UNAVAILABLE, "could not reach the store"),

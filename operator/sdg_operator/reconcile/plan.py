@@ -34,6 +34,16 @@ class DeleteJob:
 
 
 @dataclass(frozen=True, slots=True)
+class DeletePod:
+    """DELETE of a pod whose Job is gone, with the uid as precondition. It has its grace, as if its Job had ended it."""
+
+    name: str
+    uid: str
+    reason: str
+    """For the log: why."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseJob:
     """Let go of a Job that is done with: set its TTL, take its watch label off. Best effort."""
 
@@ -66,7 +76,7 @@ class CopySnapshot:
     to_secret: str
 
 
-Action = CreateJob | DeleteJob | DeleteNetworkPolicy | ReleaseJob | PutObject | PutObjects | CopySnapshot
+Action = CreateJob | DeleteJob | DeleteNetworkPolicy | DeletePod | ReleaseJob | PutObject | PutObjects | CopySnapshot
 
 
 @dataclass(frozen=True, slots=True)

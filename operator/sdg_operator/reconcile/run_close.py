@@ -5,6 +5,7 @@ from typing import Final, Literal
 
 from sdg_operator.api.datageneration import Failure
 from sdg_operator.reconcile import clock, leaves
+from sdg_operator.reconcile.active import active_seconds
 from sdg_operator.reconcile.cost import judged
 from sdg_operator.reconcile.plan import PutObject
 from sdg_operator.reconcile.reasons import STORAGE_TROUBLE, Reason
@@ -40,7 +41,7 @@ def close(seen: RunSeen, now: datetime, at: Standing) -> RunPlan:
     body = mix.to_json()
     digest = leaves.digest(body)
     attempt = seen.status.attempt
-    spent = attempt.active_seconds + int(clock.seconds_since(attempt.active_since, now))
+    spent = int(active_seconds(seen, now))
     status = running(
         seen,
         now,
@@ -104,17 +105,25 @@ def _nothing_to_mix(seen: RunSeen, now: datetime, at: Standing, failure: Failure
 def cut_off(seen: RunSeen, now: datetime, why: Problem) -> RunPlan | None:
     """End a run whose frozen inputs are lost for good, or a canceled one whose bucket cannot be used for too long;
     None while it is to be waited for, as for all else."""
+    status = seen.status
     if why.final and not seen.spec.cancel:
         lost = Failure(reason=why.reason, message=why.message[:FAILURE_LENGTH])
-        return plan(seen, failed(seen, now, lost, continue_hint(seen)))
+        also = (unmixed(why.message),) if status.failure else ()
+        return plan(seen, failed(seen, now, status.failure or lost, *also, continue_hint(seen)))
     if not seen.spec.cancel or why.reason not in STORAGE_TROUBLE:
         return None
-    status = seen.status
     waited = (clock.seconds_since(since, now) for since in (status.cancel_time, status.storage_trouble_since))
     if min(waited) < CANCEL_BOUND_SECONDS:
         return None
-    text = f"Canceled. The finished samples could not be mixed: {why.message}"
-    return plan(seen, ended(seen, now, "canceled", Problem(Reason.FILES_NOT_MIXED, text)))
+    if status.phase == "Mixing" and status.failure:  # it had failed before
+        return plan(seen, failed(seen, now, status.failure, unmixed(why.message), continue_hint(seen)))
+    text = f"Canceled. {unmixed(why.message)}"
+    return plan(seen, ended(seen, now, "canceled", Problem(Reason.FILES_NOT_MIXED, text), failure=None))
+
+
+def unmixed(why: str) -> str:
+    """What to say of a run whose mix does not come about."""
+    return f"The finished samples could not be mixed: {why}"
 
 
 def logs(seen: RunSeen) -> str:

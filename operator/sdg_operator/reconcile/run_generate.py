@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from sdg_operator.api.datageneration import DataGenerationStatus
 from sdg_operator.reconcile import clock
+from sdg_operator.reconcile.active import clocked
 from sdg_operator.reconcile.build import generate_job
 from sdg_operator.reconcile.cluster import JobView
 from sdg_operator.reconcile.conditions import find
@@ -28,10 +29,11 @@ from sdg_operator.reconcile.run_guards import (
     has_worked,
     idle_though_made,
     kept_though_deleted,
+    orphans,
     start_deadline,
     stray,
 )
-from sdg_operator.reconcile.run_next import after_attempt, failure_of, open_next
+from sdg_operator.reconcile.run_next import LONGEST_PAUSE, after_attempt, failure_of, open_next
 from sdg_operator.reconcile.run_pods import at_work, held_back
 from sdg_operator.reconcile.run_progress import message, progress
 from sdg_operator.reconcile.run_status import RunPlan, kept, look_again, plan, queued, running
@@ -65,6 +67,8 @@ def _step(run: Run) -> RunPlan:
     if attempt.number == 0 and run.standing is not None and run.standing.complete:
         return close(seen, run.now, run.standing)  # a merge, or every leaf was taken over: no GPU is needed
     foreign = job is not None and not job.owned_by(seen.owner.uid)
+    if attempt.number == 0 and run.standing is None and (unread := _settle(run)):
+        return unread  # what was taken over from another run is no progress of this one
     if attempt.number == 0 or foreign:
         return open_next(run, Problem(Reason.ACCEPTED, "Accepted; the attempt is being prepared."))
     return _advance(run)
@@ -72,9 +76,14 @@ def _step(run: Run) -> RunPlan:
 
 def _advance(run: Run) -> RunPlan:
     seen, attempt, job = run.seen, run.attempt, run.seen.job
+    if left := orphans(run):
+        why = Problem(Reason.STOPPING, f"Pod {left[0].name} is stopped: {left[0].reason}.")
+        return plan(seen, kept(seen, run.now, why), *left, again=SOON)
     if late := stray(run):
         why = Problem(Reason.STOPPING, f"Job {late.name} is stopped: {late.reason}.")
-        return plan(seen, kept(seen, run.now, why), late, again=SOON)
+        told = attempt.job_uid is None and all(pod.keepers for pod in run.alive)  # why, and that another follows
+        status = counted(seen, seen.status, run.now) if told else kept(seen, run.now, why)
+        return plan(seen, status, late, again=SOON)
     if attempt.job_uid is None:
         if job is not None:
             return plan(seen, _with_attempt(run, job_uid=job.uid), again=0)
@@ -96,11 +105,20 @@ def _idle(run: Run) -> RunPlan:
     if seen.spec.suspend:
         why = Problem(Reason.SUSPENDED, "Suspended. Finished leaves are kept; it goes on from them when resumed.")
         return plan(seen, queued(seen, now, why, progress=progress(seen, run.standing, now)))
-    if (pause := clock.seconds_until(attempt.not_before, now)) > 0:
-        return plan(seen, seen.status, again=min(pause, 60.0))
+    if (pause := clock.seconds_until(attempt.not_before, now, LONGEST_PAUSE)) > 0:
+        return plan(seen, _pausing(seen, now), again=min(pause, 60.0))
     if seen.refused:
         return plan(seen, queued(seen, now, seen.refused), again=_FIRST_PAUSE)
     return _make(run)
+
+
+def _pausing(seen: RunSeen, now: datetime) -> DataGenerationStatus:
+    """It says why it pauses, unless it was suspended meanwhile and no longer is."""
+    suspended = find(seen.status.conditions, "Suspended")
+    if suspended is None or suspended.status != "True":
+        return seen.status
+    text = f"Resumed. The next attempt begins at {seen.status.attempt.not_before}."
+    return queued(seen, now, Problem(Reason.RETRYING, text))
 
 
 def _make(run: Run) -> RunPlan:
@@ -137,20 +155,20 @@ def _follow(run: Run, job: JobView) -> RunPlan:
         why = obstacle or waiting(job, run.alive, seen.events, seen.queue_message)
         late = start_deadline(run, why)
         status = queued(seen, now, late or why, **({"failure": failure_of(late)} if late else {}))
-        return plan(seen, _clocked(status, now, active=False), again=0 if late else look_again(seen, now, why))
+        status = clocked(seen, status, now, active=False)
+        return plan(seen, status, again=0 if late else look_again(seen, now, why))
     return _work(run, job, held, started=started)
 
 
 def _kept_up(run: Run, job: JobView, keeper: Problem, at: Standing) -> RunPlan:
-    """The attempt is over but for containers that are not ours: what ended in its pods is read while they are there."""
-    stop = DeleteJob(job.name, job.uid, keeper.message)
+    """The attempt is over but for containers that are not ours: what ended in its pods is read while they are there,
+    and put on record before they are stopped."""
     if at.complete:
+        stop = DeleteJob(job.name, job.uid, keeper.message)
         return plan(run.seen, kept(run.seen, run.now, keeper), stop, again=SOON)
     end = ending(job, run.seen.pods, worked=has_worked(run))
     after = after_attempt(run, replace(end, message=f"{end.message} {keeper.message}".strip()), at)
-    if after.status.failure:
-        return after  # it is on record before the Job goes
-    return replace(after, actions=(*after.actions, stop), again_seconds=0)
+    return replace(after, again_seconds=0)
 
 
 def _work(run: Run, job: JobView, held: Problem | None, *, started: bool) -> RunPlan:
@@ -165,7 +183,7 @@ def _work(run: Run, job: JobView, held: Problem | None, *, started: bool) -> Run
         return plan(seen, running(seen, now, Reason.STOPPING, why.message, failure=failure_of(why)), again=0)
     if held and not seen.status.failure and (late := start_deadline(run, held)):
         status = running(seen, now, Reason.STOPPING, late.message, failure=failure_of(late))
-        return plan(seen, _clocked(status, now, active=started), again=0)
+        return plan(seen, clocked(seen, status, now, active=started), again=0)
     done = progress(seen, run.standing, now)
     stopped = held if held and not at_work(run, job) else seen.ledger.problem
     if stopped:
@@ -176,20 +194,7 @@ def _work(run: Run, job: JobView, held: Problem | None, *, started: bool) -> Run
         status = status.model_copy(update={"attempt": status.attempt.model_copy(update={"worked": True})})
     interval = seen.settings.limits.progress_interval_seconds
     again = min(interval, look_again(seen, now, held)) if held else interval
-    return plan(seen, _clocked(status, now, active=started), again=again)
-
-
-def _clocked(status: DataGenerationStatus, now: datetime, *, active: bool) -> DataGenerationStatus:
-    """Keep account of active time: a span begins when a pod is at work and ends when none is."""
-    attempt = status.attempt
-    if active and attempt.active_since is None:
-        changes: dict[str, Any] = {"active_since": clock.to_text(now)}
-    elif not active and attempt.active_since is not None:
-        spent = attempt.active_seconds + int(clock.seconds_since(attempt.active_since, now))
-        changes = {"active_since": None, "active_seconds": spent}
-    else:
-        return status
-    return status.model_copy(update={"attempt": attempt.model_copy(update=changes)})
+    return plan(seen, clocked(seen, status, now, active=started), again=again)
 
 
 def _over(run: Run) -> RunPlan:
@@ -229,8 +234,11 @@ def _settle(run: Run) -> RunPlan | None:
         return plan(seen, kept(seen, now, why), again=SOON)
     if run.standing is None:
         why = seen.ledger.problem or Problem(Reason.STORAGE_UNAVAILABLE, "The bucket cannot be read.")
+        pause = clock.seconds_until(run.attempt.not_before, now, LONGEST_PAUSE)
+        if pause and not (seen.spec.cancel or seen.spec.suspend):
+            return plan(seen, seen.status, again=min(pause, _FIRST_PAUSE))  # why it pauses is worth more
         # No pod is at work: what the store's absence takes is not active time.
-        waits = _clocked(queued(seen, now, why), now, active=False)
+        waits = clocked(seen, queued(seen, now, why), now, active=False)
         return cut_off(seen, now, why) or plan(seen, waits, again=_FIRST_PAUSE)
     if run.standing.complete or seen.spec.cancel or seen.status.failure:
         return close(seen, now, run.standing)

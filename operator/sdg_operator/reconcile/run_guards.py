@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Final
 
 from sdg_operator.api.datageneration import Attempt
-from sdg_operator.reconcile import clock
+from sdg_operator.reconcile.active import active_seconds
 from sdg_operator.reconcile.cluster import JobView, PodView
-from sdg_operator.reconcile.plan import DeleteJob
+from sdg_operator.reconcile.plan import DeleteJob, DeletePod
 from sdg_operator.reconcile.reasons import Reason
 from sdg_operator.reconcile.run_progress import latest
 from sdg_operator.reconcile.snapshot import Problem, RunSeen
@@ -39,7 +39,7 @@ class Run:
     @property
     def active_seconds(self) -> float:
         """For how long pods of the run were at work, in all attempts."""
-        return self.attempt.active_seconds + clock.seconds_since(self.attempt.active_since, self.now)
+        return active_seconds(self.seen, self.now)
 
     @property
     def wish(self) -> Problem | None:
@@ -61,6 +61,16 @@ def stray(run: Run) -> DeleteJob | None:
         if pod.job_uid not in current and pod.deletion is None and pod.job_name:
             return DeleteJob(pod.job_name, pod.job_uid, f"pod {pod.name} is not of the attempt at hand")
     return None
+
+
+def orphans(run: Run) -> tuple[DeletePod, ...]:
+    """Pods at work whose Job was deleted without them, which is what a plain DELETE of the API does: they would heed
+    neither cancel nor deadline, nor end with the run. They have their time to flush."""
+    return tuple(
+        DeletePod(pod.name, pod.uid, "its Job was deleted without it")
+        for pod in run.alive
+        if pod.orphaned and pod.deletion is None
+    )
 
 
 def has_started(pod: PodView) -> bool:
@@ -98,8 +108,10 @@ def kept_though_deleted(run: Run, job: JobView) -> Problem | None:
     """Whether nothing of the Job is at work, and it keeps a pod that was deleted and has ended.
 
     A Job with a limit of retries for each index does so until the next pod is made; in a namespace that is being
-    deleted none is ever made, and the namespace waits for its pods.
+    deleted none is ever made, and the namespace waits for its pods. A suspended Job is left to whom suspended it.
     """
+    if job.suspended:
+        return None
     mine = [pod for pod in run.seen.pods if pod.job_uid == job.uid]
     if any(pod.alive for pod in mine):
         return None

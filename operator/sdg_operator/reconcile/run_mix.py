@@ -18,8 +18,8 @@ from sdg_operator.reconcile.conditions import bounded, find
 from sdg_operator.reconcile.ending import Ending, Meaning, ending
 from sdg_operator.reconcile.keepers import all_kept_up
 from sdg_operator.reconcile.plan import CreateJob, DeleteJob, PutObject
-from sdg_operator.reconcile.reasons import OBSTACLES, Reason
-from sdg_operator.reconcile.run_close import continue_hint, cut_off, logs
+from sdg_operator.reconcile.reasons import OBSTACLES, Reason, reason_of
+from sdg_operator.reconcile.run_close import continue_hint, cut_off, logs, unmixed
 from sdg_operator.reconcile.run_guards import edited, has_started
 from sdg_operator.reconcile.run_status import (
     FAILURE_LENGTH,
@@ -46,6 +46,10 @@ _WARNING_LENGTH: Final = 512
 """What the API takes of a manifest's warnings."""
 
 
+_SUSPEND_LATE: Final = " Suspend comes too late: mixing is not interrupted, the GPUs are free."
+_CANCEL_LATE: Final = " Cancel comes too late: every leaf is done."
+
+
 def mix(seen: RunSeen, now: datetime) -> RunPlan:
     """Return the next step of a run that mixes."""
     attempt, job = seen.status.attempt, seen.job
@@ -58,7 +62,8 @@ def mix(seen: RunSeen, now: datetime) -> RunPlan:
         if pod.deletion is None and pod.job_name and pod.job_uid != (job.uid if job else attempt.mix_job_uid):
             stop = DeleteJob(pod.job_name, pod.job_uid, f"pod {pod.name} is not of the mix at hand")
             why = Problem(Reason.STOPPING, f"Job {stop.name} is stopped: {stop.reason}.")
-            return plan(seen, _working(seen, now, why), stop, again=_SOON)
+            told = pod.keepers and attempt.mix_job_uid is None  # why, and that another follows
+            return plan(seen, seen.status if told else _working(seen, now, why), stop, again=_SOON)
     if attempt.mix_job_uid is None:
         if job is not None:
             noted = attempt.model_copy(update={"mix_job_uid": job.uid})
@@ -80,10 +85,12 @@ def _working(seen: RunSeen, now: datetime, why: Problem | None, **changes: Any) 
 
 def _words(seen: RunSeen, why: Problem | None) -> str:
     text = why.message if why else "Mixing the samples into training files."
+    for wish in (_SUSPEND_LATE, _CANCEL_LATE):
+        text = text.replace(wish, "")
     if seen.spec.suspend and not seen.spec.cancel:
-        text = f"{text} Suspend comes too late: mixing is not interrupted, the GPUs are free."
+        text += _SUSPEND_LATE
     if seen.spec.cancel and seen.status.outcome == "completed":
-        text = f"{text} Cancel comes too late: every leaf is done."
+        text += _CANCEL_LATE
     return text
 
 
@@ -95,8 +102,10 @@ def _make(seen: RunSeen, now: datetime, alive: list[PodView]) -> RunPlan:
     if seen.mix_plan is None or resolved is None:
         why = seen.ledger.problem or Problem(Reason.INPUTS_LOST, "The frozen choice of samples is not in the bucket.")
         return cut_off(seen, now, why) or plan(seen, _working(seen, now, why), again=_FIRST_PAUSE)
-    if (pause := clock.seconds_until(attempt.not_before, now)) > 0:
-        return plan(seen, seen.status, again=min(pause, 60.0))
+    if (pause := clock.seconds_until(attempt.not_before, now, _LONGEST_PAUSE)) > 0:
+        said = find(seen.status.conditions, "Progressing")
+        told = Problem(reason_of(said.reason), said.message) if said else None
+        return plan(seen, _working(seen, now, told), again=min(pause, 60.0))
     if seen.refused:
         waits = plan(seen, _working(seen, now, seen.refused), again=_FIRST_PAUSE)
         return cut_off(seen, now, seen.refused) or waits
@@ -134,13 +143,13 @@ def _abandoned(seen: RunSeen, now: datetime, job: JobView) -> Problem | None:
 
 
 def _kept_up(seen: RunSeen, now: datetime, job: JobView, keeper: Problem) -> RunPlan:
-    """The mix is over but for containers that are not ours: stopped with its Job."""
-    stop = DeleteJob(job.name, job.uid, keeper.message)
+    """The mix is over but for containers that are not ours. How it ended is put on record before they are stopped."""
     end = ending(job, seen.pods, worked=True)
     if end.meaning is Meaning.NOTHING:  # whether it did what it should, the manifest will say
+        stop = DeleteJob(job.name, job.uid, keeper.message)
         return plan(seen, _working(seen, now, keeper), stop, again=_SOON)
     after = _after(seen, now, replace(end, message=f"{end.message} {keeper.message}"), None)
-    return replace(after, actions=(*after.actions, stop))
+    return replace(after, again_seconds=0)
 
 
 def _over(seen: RunSeen, now: datetime, alive: list[PodView]) -> RunPlan:
@@ -234,8 +243,10 @@ def _failed(seen: RunSeen, now: datetime, end: Ending, fault: str | None) -> Run
     if end.meaning is Meaning.FINAL or failures > _MAX_FAILURES:
         unmade = Reason.RESULT_INCOMPLETE if fault else Reason.MIX_FAILED
         reason = end.reason if end.meaning is Meaning.FINAL else unmade
+        if cause := seen.status.failure:  # that nothing could be mixed either is not why the run failed
+            return plan(seen, failed(seen, now, cause, unmixed(said), logs(seen), continue_hint(seen)))
         if seen.spec.cancel or seen.status.outcome == "canceled":
-            text = told(f"Canceled. The finished samples could not be mixed: {said}", logs(seen))
+            text = told(f"Canceled. {unmixed(said)}", logs(seen))
             return plan(seen, ended(seen, now, "canceled", Problem(Reason.FILES_NOT_MIXED, text)))
         failure = Failure(reason=reason, message=said[:FAILURE_LENGTH])
         return plan(seen, failed(seen, now, failure, logs(seen), continue_hint(seen)))

@@ -16,8 +16,9 @@ from sdg_operator.reconcile.snapshot import Problem
 from sdg_operator.storage.ledger import Standing
 
 _FIRST_PAUSE: Final = 10.0
-_LONGEST_PAUSE: Final = 600.0
+LONGEST_PAUSE: Final = 600.0
 _SHORTEST_TTL: Final = 600
+_OF_TEACHER: Final = frozenset({Reason.TEACHER_UNAVAILABLE, Reason.TEACHER_REFUSED})
 
 
 def failure_of(why: Problem, leaf: str | None = None) -> Failure:
@@ -31,6 +32,8 @@ def after_attempt(run: Run, end: Ending, at: Standing) -> RunPlan:
     left = f"{len(at.missing)} of {len(at.missing) + len(at.chosen)} leaves are still to be made."
     if end.reason is Reason.LOW_YIELD and at.done:
         end = replace(end, meaning=Meaning.FAULT)  # one shard's view: of another shard's leaves there are samples
+    if end.meaning is Meaning.OUTAGE and end.reason in _OF_TEACHER and _serves_its_own(run):
+        end = replace(end, meaning=Meaning.FAULT)  # frozen with the run: nobody else can mend it
     if end.meaning is Meaning.FINAL:
         return _fail(run, Problem(end.reason, end.message), end.leaf)
     progressed = len(at.chosen) > attempt.leaves_before
@@ -55,8 +58,13 @@ def after_attempt(run: Run, end: Ending, at: Standing) -> RunPlan:
     return open_next(run, why, pause=_pause(_FIRST_PAUSE, attempt.fruitless), fruitless=fruitless)
 
 
+def _serves_its_own(run: Run) -> bool:
+    resolved = run.seen.status.resolved
+    return bool(resolved and resolved.teacher and resolved.teacher.server)
+
+
 def _pause(first: float, times: int) -> float:
-    return min(first * 2.0 ** min(times, 16), _LONGEST_PAUSE)
+    return min(first * 2.0 ** min(times, 16), LONGEST_PAUSE)
 
 
 def _fail(run: Run, why: Problem, leaf: str | None) -> RunPlan:
@@ -90,5 +98,9 @@ def open_next(run: Run, why: Problem, pause: float = 0.0, **changes: int) -> Run
     done = job is not None and job.uid == run.attempt.job_uid and job.finished and job.watched and not job.deleting
     ttl = run.seen.status.resolved.job_ttl_seconds if run.seen.status.resolved else None
     # Its ending is told, so it may go; but not before that is on record.
-    release = [ReleaseJob(job.name, job.uid, max(ttl, _SHORTEST_TTL))] if job and done and ttl is not None else []
+    if job is None or not done or ttl is None:
+        release = []
+    else:  # from now on: one that went at once would be missed if this plan is replayed
+        age = (run.now - job.finished_at).total_seconds() if job.finished_at else 0.0
+        release = [ReleaseJob(job.name, job.uid, max(ttl, _SHORTEST_TTL) + max(0, int(age)))]
     return plan(run.seen, status.model_copy(update={"attempt": attempt}), *release, again=pause)

@@ -142,12 +142,15 @@ def told(cause: str, *after: str, length: int = MESSAGE_LENGTH) -> str:
 
 def _changed(seen: RunSeen, now: datetime, **changes: Any) -> DataGenerationStatus:
     changed = seen.status.model_copy(update={"observed_generation": seen.generation, **changes})
+    if changed.progress and changed.progress.seconds_left is not None and changed.state != "running":
+        rest = changed.progress.model_copy(update={"seconds_left": None})  # nothing is at work
+        changed = changed.model_copy(update={"progress": rest})
     return counted(seen, changed, now)
 
 
 def _storage_trouble_since(seen: RunSeen, now: datetime, reason: str) -> str | None:
     """Since when bucket or Secret cannot be used: by us, or by a mix that ended so and whose like has not ended yet."""
-    since, problem = seen.status.storage_trouble_since, seen.ledger.problem
+    since, problem = clock.not_ahead(seen.status.storage_trouble_since, now), seen.ledger.problem
     if reason in STORAGE_TROUBLE or (problem is not None and problem.reason in STORAGE_TROUBLE):
         return since or clock.to_text(now)
     return since if seen.status.phase == "Mixing" and seen.status.attempt.outages > 0 else None

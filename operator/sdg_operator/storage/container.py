@@ -15,7 +15,7 @@ from sdg_operator.storage.folder import FolderStore
 from sdg_operator.storage.layout import RunLayout
 from sdg_operator.storage.records import RunInputs, Versioned
 from sdg_operator.storage.s3 import S3Store
-from sdg_operator.storage.store import StorageRefused, StorageUnavailable, Store
+from sdg_operator.storage.store import InputsLost, StorageRefused, StorageUnavailable, Store
 
 STORAGE_FOLDER_ENV: Final = "SDG_STORAGE_DIR"
 STORAGE_FOLDER: Final = "/var/run/secrets/sdg/storage"
@@ -49,7 +49,7 @@ def read_record(store: Store, key: str, kind: type[RecordT]) -> RecordT:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the whole"
-        raise StorageRefused(
+        raise InputsLost(
             "InvalidRecord",
             f"{key!r} is not a {kind.__name__} of a format version that this release reads: {where}: {first['msg']}",
         ) from error
@@ -59,13 +59,18 @@ def read_inputs(store: Store, layout: RunLayout) -> RunInputs:
     return read_record(store, layout.inputs, RunInputs)
 
 
+def refusal_code(refused: StorageRefused) -> ExitCode:
+    """The exit code that tells the operator whether it is a matter of rights or of what lies in the bucket."""
+    return ExitCode.INPUTS_LOST if isinstance(refused, InputsLost) else ExitCode.STORAGE_REFUSED
+
+
 def run_container(main: Callable[[], ExitCode]) -> None:
     """Run `main` and exit with its code; a store's refusal or absence becomes one line and the code of its class."""
     try:
         code = main()
     except StorageRefused as refused:
         print(f"{refused.reason}: {refused.message}", file=sys.stderr)  # noqa: T201 - the pod's termination message
-        code = ExitCode.STORAGE_REFUSED
+        code = refusal_code(refused)
     except StorageUnavailable as away:
         print(f"{away.reason}: {away.message}", file=sys.stderr)  # noqa: T201 - the pod's termination message
         code = ExitCode.STORAGE_UNAVAILABLE

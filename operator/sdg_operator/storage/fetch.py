@@ -26,7 +26,7 @@ from sdg_operator.storage.layout import CheckpointKey, RunLayout, snapshot_key
 from sdg_operator.storage.leaf_data import absent_samples, unlisted_records
 from sdg_operator.storage.ledger import standing, with_data
 from sdg_operator.storage.records import AttemptPlan, LeafRecord, RunInputs, SnapshotIndex, SnapshotLeaf
-from sdg_operator.storage.store import ObjectNotFound, ObjectTooLarge, StorageRefused, Store
+from sdg_operator.storage.store import InputsLost, ObjectNotFound, ObjectTooLarge, StorageRefused, Store
 
 log = logging.getLogger("sdg.fetch")
 
@@ -72,7 +72,7 @@ def fetch(store: Store, layout: RunLayout, work: Path, *, attempt: int, shard: i
     inputs = read_inputs(store, layout)
     plan = read_record(store, layout.attempt_plan(attempt), AttemptPlan)
     if shard >= len(plan.shards):
-        raise StorageRefused("NoSuchShard", f"attempt {attempt} has {len(plan.shards)} shards, not a shard {shard}")
+        raise InputsLost("NoSuchShard", f"attempt {attempt} has {len(plan.shards)} shards, not a shard {shard}")
     planned = plan.shards[shard]
     # A pod before this one may have worked at the same shard.
     also = unlisted_records(store, layout, attempt, {shard: planned})
@@ -121,23 +121,23 @@ def _write_settings(inputs: RunInputs, mine: list[str], plan: AttemptPlan, targe
 
 def _fetch_leaves(store: Store, inputs: RunInputs, wanted: set[str], work: Path) -> None:
     if inputs.snapshot is None:
-        raise StorageRefused("NoSnapshot", "the run has leaves to make but no snapshot")
+        raise InputsLost("NoSnapshot", "the run has leaves to make but no snapshot")
     archive = work / "snapshot.tar.gz"
     store.get_file(snapshot_key(inputs.snapshot), archive, _MAX_SNAPSHOT_BYTES)
     with archive.open("rb") as stream:
         digest = f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
     if digest != inputs.snapshot:
-        raise StorageRefused("SnapshotChanged", f"the snapshot's content is {digest}, the run pinned {inputs.snapshot}")
+        raise InputsLost("SnapshotChanged", f"the snapshot's content is {digest}, the run pinned {inputs.snapshot}")
     try:
         absent = _unpack(archive, wanted, work / "in" / "leaves")
     except (tarfile.TarError, ValidationError, EOFError, zlib.error) as error:
-        raise StorageRefused(
+        raise InputsLost(
             "SnapshotUnreadable", f"the snapshot {inputs.snapshot} is not what a check wrote ({type(error).__name__})"
         ) from error
     finally:
         archive.unlink()
     if absent:
-        raise StorageRefused("SnapshotIncomplete", f"the snapshot {inputs.snapshot} has no {min(absent)!r}")
+        raise InputsLost("SnapshotIncomplete", f"the snapshot {inputs.snapshot} has no {min(absent)!r}")
 
 
 def _unpack(archive: Path, wanted: set[str], leaves: Path) -> set[str]:

@@ -156,10 +156,12 @@ def total(inputs: RunInputs, now: Standing, progress: Sequence[ShardProgress]) -
     """Add up the done leaves of the ledger and the unfinished work that the shards of the latest attempt report.
 
     A shard counts the leaves it finished itself; those whose record is already in the ledger are not counted twice,
-    because a shard's `samples` beyond its finished leaves is what its open leaves have.
+    because a shard's `samples` beyond its finished leaves is what its open leaves have. What it said last may be older
+    than its last record, for good where its pod was killed between the two: then its records count.
     """
     done = {leaf.id: now.chosen[leaf.id] for leaf in inputs.leaves if leaf.id in now.chosen}
-    earlier = {leaf: record for leaf, record in done.items() if not _of_latest(record, progress)}
+    progress = [_with_records(shard, done.values()) for shard in progress]
+    earlier = {leaf: record for leaf, record in done.items() if not any(_made_by(shard, record) for shard in progress)}
     before = sum(record.samples for record in earlier.values())
     # The estimate from before the run, with what is known better by now: results, and chunks that engines have counted.
     expected = (
@@ -195,6 +197,21 @@ def _waiting(progress: Sequence[ShardProgress]) -> str | None:
     return words[0] if words and all(words) else None
 
 
-def _of_latest(record: LeafRecord, progress: Sequence[ShardProgress]) -> bool:
-    """Whether the pod that made this record is one whose progress is at hand (and so counts it itself)."""
-    return any(shard.attempt == record.attempt and shard.pod == record.pod for shard in progress)
+def _made_by(shard: ShardProgress, record: LeafRecord) -> bool:
+    return shard.attempt == record.attempt and shard.pod == record.pod
+
+
+def _with_records(shard: ShardProgress, done: Iterable[LeafRecord]) -> ShardProgress:
+    """What a shard's pod said last, or what its records say where that is more."""
+    own = [record for record in done if _made_by(shard, record)]
+    tokens = shard.tokens
+    return shard.model_copy(
+        update={
+            "samples": max(shard.samples, sum(record.samples for record in own)),
+            "leaves_done": max(shard.leaves_done, len(own)),
+            "tokens": Tokens(
+                prompt=max(tokens.prompt, sum(record.tokens.prompt for record in own)),
+                completion=max(tokens.completion, sum(record.tokens.completion for record in own)),
+            ),
+        }
+    )

@@ -29,10 +29,14 @@ class StorageError(Exception):
 
 
 class StorageRefused(StorageError):
-    """The store answered no: credentials, rights, bucket or a missing object. Trying again alone will not help."""
+    """The store answered no: credentials, rights, bucket or an object. Trying again alone will not help."""
 
 
-class ObjectNotFound(StorageRefused):
+class InputsLost(StorageRefused):
+    """What the bucket should hold is gone, or is not what was recorded of it."""
+
+
+class ObjectNotFound(InputsLost):
     """There is no such object."""
 
     def __init__(self, key: str) -> None:
@@ -40,7 +44,7 @@ class ObjectNotFound(StorageRefused):
         self.key = key
 
 
-class ObjectTooLarge(StorageRefused):
+class ObjectTooLarge(InputsLost):
     """An object is larger than what is read of its kind."""
 
     def __init__(self, key: str, size: int, max_bytes: int) -> None:

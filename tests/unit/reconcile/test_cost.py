@@ -111,10 +111,12 @@ def test_pods_of_the_mix_and_lost_ones_do_not_count() -> None:
         ({GPU: 2}, None, 2),
         ({"cpu": 4, "memory": "1Gi"}, {GPU: "4", "rdma/hca": 1, "hugepages-2Mi": "4Mi"}, 4),
         ({"nvidia.com/mig-1g.5gb": 1}, {"amd.com/gpu": 1}, 2),
+        ({GPU: 1, "nvidia.com/gpumem": 3000, "nvidia.com/gpucores": 30, "volcano.sh/vgpu-memory": 9}, None, 1),
+        ({"aws.amazon.com/neuroncore": 2}, None, 2),
         ({}, None, 0),
     ],
 )
-def test_devices_of_engine_and_server_count_and_networks_do_not(
+def test_devices_of_engine_and_server_count_and_networks_and_parts_do_not(
     engine: dict[str, Any], server: dict[str, Any] | None, each: int
 ) -> None:
     assert gpus(resolved(engine, server)) == each

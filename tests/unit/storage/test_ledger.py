@@ -146,6 +146,17 @@ def test_totals_count_a_leaf_once_whether_the_ledger_or_its_shard_tells_of_it() 
     assert after.signal > before.signal
 
 
+def test_a_shard_that_was_killed_before_it_told_of_its_last_record_has_made_that_leaf() -> None:
+    run = inputs(leaf("a"), leaf("b"))
+    shard = ShardProgress(
+        attempt=1, shard=0, pod="p", phase="generating", samples=14, expected=20, leaves_done=1, leaves_total=2,
+        tokens=Tokens(prompt=9, completion=3),
+    )  # fmt: skip
+    now = total(run, standing(run, [record("a"), record("b")]), [shard])
+    assert (now.samples, now.leaves_done) == (20, 2)
+    assert (now.tokens.prompt, now.tokens.completion) == (9, 4)
+
+
 def test_what_is_expected_follows_results_and_what_engines_have_counted() -> None:
     run = inputs(leaf("a", 10), leaf("b", 10), leaf("c", 10), leaf("d", 10))
     # Half of a was kept, before. This shard makes b and c, and has counted chunks that give 40. Nobody has begun d.
