@@ -164,8 +164,9 @@ class TaxonomyWorld:
             job = self.jobs.get(job_name(OWNER, "validate", self.status.attempt))
             if job is None and check.job_uid is None:
                 return replace(seen, secrets=self.look_at_secrets())
-            report = next((j.report for j in self.jobs.values() if j.uid == check.job_uid), None)
-            pods = tuple(j.pod() for j in self.ever if j.owner_uid == OWNER.uid and not j.gone)
+            there = [j for j in self.ever if j.owner_uid == OWNER.uid and not j.gone]
+            report = next((j.report for j in there if j.uid == check.job_uid), None)
+            pods = tuple(j.pod() for j in there)
             return replace(seen, job=job.view() if job else None, pods=pods, report=report)
         secrets = self.look_at_secrets()
         revision = Look() if secrets.problem else self.revision()
@@ -325,6 +326,7 @@ class TaxonomyWorld:
             if report.ok:
                 self.snapshots.add(check.read.digest)
         check.finished = True
+        check.gone = self.jobs.get(check.name) is not check
 
     def delete(self, name: str) -> None:
         """A Job is deleted, and its pod told to end, which one on a lost node does not hear."""

@@ -91,7 +91,8 @@ class Taxonomies(RuleBasedStateMachine):
     # checks
 
     def at_work(self) -> list[SimCheck]:
-        return [check for check in self.world.jobs.values() if not check.finished]
+        """Checks with a pod that runs, be it on a node that came back after their Job was given up."""
+        return [check for check in self.world.ever if not check.finished and not check.gone]
 
     def heard_of(self) -> list[SimCheck]:
         return [check for check in self.at_work() if check.silent_since is None]
