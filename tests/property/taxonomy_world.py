@@ -1,5 +1,6 @@
-"""A small model world for a Taxonomy: a source that changes when it likes, checks that are slow, lost or killed, and
-runs that wait for them. The operator under test is the real `decide`, and what a run would use the real `pinned`."""
+"""A small model world for a Taxonomy: a source that changes when it likes, checks that are slow, killed or lost with
+their nodes, and runs that wait for them. The operator under test is the real `decide`, and what a run would use the
+real `pinned`."""
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -7,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from sdg_operator.api.settings import Settings
 from sdg_operator.api.taxonomy import TaxonomySpec, TaxonomyStatus
 from sdg_operator.reconcile import clock
-from sdg_operator.reconcile.cluster import JobView
+from sdg_operator.reconcile.cluster import ContainerView, JobView, PodView
 from sdg_operator.reconcile.conditions import find
 from sdg_operator.reconcile.names import Owner, job_name
-from sdg_operator.reconcile.plan import CreateJob, ReleaseJob
+from sdg_operator.reconcile.plan import CreateJob, DeleteJob, ReleaseJob
 from sdg_operator.reconcile.reasons import Reason
 from sdg_operator.reconcile.run_accept import pinned
 from sdg_operator.reconcile.snapshot import Look, Problem, TaxonomyFound, TaxonomySeen
@@ -20,6 +21,9 @@ from sdg_operator.taxonomy.report import Counts, ShortReport
 OWNER = Owner("Taxonomy", "team", "birds", "0a1b2c3d-0000-4000-8000-000000000001")
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SETTINGS = Settings.model_validate({"images": {"engine": "e", "runner": "r"}})
+NODE = "node-1"
+UNREACHABLE = timedelta(seconds=300)
+"""How long Kubernetes leaves a pod on a node that does not answer, unless it tolerates that for ever."""
 SOURCES = {"bucket": {"bucket": {"key": "t.tar.gz"}}, "git": {"git": {"url": "https://git.example/t", "ref": "main"}}}
 
 
@@ -64,6 +68,28 @@ class SimCheck:
     """Its report is that what it read can be used."""
     finished: bool = False
     watched: bool = True
+    silent_since: datetime | None = None
+    """Since when its node does not answer: Kubernetes waits for its pod, and so its Job never ends."""
+    tolerant: bool = False
+    """Its pod tolerates that for ever, so that nobody deletes it."""
+    deletion: datetime | None = None
+    """When the grace of its pod ends, if that is being deleted."""
+    gone: bool = False
+    """Its pod is no more."""
+
+    def pod(self) -> PodView:
+        return PodView(
+            f"{self.name}-x",
+            f"{self.uid}-pod",
+            self.name,
+            self.uid,
+            phase="Succeeded" if self.finished else "Running",
+            node=NODE,
+            deletion=self.deletion,
+            silent_since=self.silent_since,
+            stays_on_lost_node=self.tolerant,
+            containers=(ContainerView("validate", "main", "terminated" if self.finished else "running"),),
+        )
 
     def view(self) -> JobView:
         return JobView(
@@ -138,8 +164,10 @@ class TaxonomyWorld:
             job = self.jobs.get(job_name(OWNER, "validate", self.status.attempt))
             if job is None and check.job_uid is None:
                 return replace(seen, secrets=self.look_at_secrets())
-            report = next((j.report for j in self.jobs.values() if j.uid == check.job_uid), None)
-            return replace(seen, job=job.view() if job else None, report=report)
+            there = [j for j in self.ever if j.owner_uid == OWNER.uid and not j.gone]
+            report = next((j.report for j in there if j.uid == check.job_uid), None)
+            pods = tuple(j.pod() for j in there)
+            return replace(seen, job=job.view() if job else None, pods=pods, report=report)
         secrets = self.look_at_secrets()
         revision = Look() if secrets.problem else self.revision()
         lost = revision.found is not None and self.ready == "True" and self.snapshot_lost
@@ -179,6 +207,7 @@ class TaxonomyWorld:
     def operate(self, crash_after: int | None = None, hold: bool = False) -> float | None:
         """One pass. `crash_after`: it is killed after so many calls; `hold`: it is stopped before its first."""
         self.ask()
+        self.clear_lost_nodes()
         version, seen = self.version, self.observe()
         plan = decide(seen, self.now)
         if decide(self.observe(), self.now) != plan:
@@ -193,7 +222,18 @@ class TaxonomyWorld:
             self.execute(version, seen, plan, crash_after)
         except Crash:
             return 0
+        if not plan.actions:
+            self.check_told(seen)
         return plan.again_seconds
+
+    def check_told(self, seen: TaxonomySeen) -> None:
+        """A node that does not answer is told of: after a pass that has nothing to do about it."""
+        check = seen.status.check
+        if not self.status.check.open or seen.job is None or check.job_uid != seen.job.uid:
+            return
+        mine = self.jobs[seen.job.name]
+        if mine.silent_since and not mine.finished and NODE not in (self.status.message or ""):
+            self.broken.append(f"nothing tells that the node of {mine.name} does not answer")
 
     def wake(self) -> None:
         self.execute(*self.held.pop(0), None, late=True)
@@ -213,6 +253,9 @@ class TaxonomyWorld:
                         plan = decide(replace(seen, refused=refused), self.now)
                         break
                     self.create(job.header.name, late=late)
+                case DeleteJob(name, uid):
+                    if name in self.jobs and self.jobs[name].uid == uid:
+                        self.delete(name)
                 case ReleaseJob(name, uid):
                     if name in self.jobs and self.jobs[name].uid == uid:
                         self.jobs[name].watched = False
@@ -249,10 +292,22 @@ class TaxonomyWorld:
             self.broken.append("a stranger's Job was taken for ours")
         self.status = status
         self.version += 1
+        self.check_generation()
         if self.ready == "True" and not any(
             j.read and j.good and j.read.etag == status.checked_revision for j in self.ever
         ):
             self.broken.append(f"Ready with {status.checked_revision}, which no check found good")
+
+    def check_generation(self) -> None:
+        """What is said of a generation, a check of that one has found. Of a refusal none is needed."""
+        said, status = find(self.status.conditions, "Ready"), self.status
+        verdict = said is not None and said.status != "Unknown" and status.checked_revision is not None
+        if said is None or not (verdict or status.state == "completed"):
+            return
+        by = next((job.generation for job in self.ever if job.uid == status.check.job_uid), None)
+        for told in (said.observed_generation, status.observed_generation):
+            if told != by:
+                self.broken.append(f"Ready={said.status} of generation {told} by a check of {by}")
 
     # --- checks ---
 
@@ -271,6 +326,24 @@ class TaxonomyWorld:
             if report.ok:
                 self.snapshots.add(check.read.digest)
         check.finished = True
+        check.gone = self.jobs.get(check.name) is not check
+
+    def delete(self, name: str) -> None:
+        """A Job is deleted, and its pod told to end, which one on a lost node does not hear."""
+        check = self.jobs.pop(name)
+        check.gone = check.silent_since is None or check.finished
+        check.deletion = check.deletion or self.api_now
+
+    def clear_lost_nodes(self) -> None:
+        """Kubernetes deletes the pods of a node that has been silent for long."""
+        for check in self.ever:
+            if check.silent_since and not check.tolerant and self.api_now - check.silent_since >= UNREACHABLE:
+                check.deletion = check.deletion or self.api_now
+
+    def node_returns(self) -> None:
+        """The nodes answer again, and their old pods run on until they hear what was wanted of them."""
+        for check in self.ever:
+            check.silent_since = None
 
     def squat(self) -> None:
         """Somebody else's Job takes the next name, and its pod claims that all is well."""
@@ -296,7 +369,7 @@ class TaxonomyWorld:
                 self.broken.append("a run would use what was read before the run was created")
 
     def settle(self, passes: int = 60, *, documents: bool = True) -> float | None:
-        """From now on everything works, but for the documents where told: give the operator its time."""
+        """From now on all works, but for lost nodes, and the documents where told: give the operator its time."""
         self.reachable = self.secret = self.quota = True
         self.documents = documents
         self.skew = max(self.skew, 0.0)
@@ -305,7 +378,7 @@ class TaxonomyWorld:
             before = self.status
             again = self.operate()
             for job in self.jobs.values():
-                if not job.finished:
+                if not job.finished and job.silent_since is None:
                     self.end(job)
             self.check_runs()
             check = self.status.check
@@ -313,7 +386,8 @@ class TaxonomyWorld:
             waiting = waiting or (self.source == "bucket" and self.ready == "True" and self.snapshot_lost)
             if self.status == before and not waiting and self.satisfied():
                 return again
-            self.api_now += timedelta(seconds=max(1.0, min(again or 60.0, 700.0)))
+            lost = check.open and any(job.silent_since for job in self.jobs.values())
+            self.api_now += timedelta(seconds=max(61.0 if lost else 1.0, min(again or 60.0, 700.0)))
         return again
 
     def satisfied(self) -> bool:

@@ -1,7 +1,8 @@
 """A Taxonomy in a cruel world: no run ever uses what was not checked for it, and every check that is wanted ends.
 
-The world (`taxonomy_world.py`) changes the source at any time, loses and kills checks, crashes the operator between any
-two calls, lets a second one wake up late, and sets the operator's clock forward and back.
+The world (`taxonomy_world.py`) changes the source at any time, loses and kills checks, loses nodes for a while or for
+ever, crashes the operator between any two calls, lets a second one wake up late, and sets the operator's clock forward
+and back.
 """
 
 from dataclasses import replace
@@ -90,7 +91,11 @@ class Taxonomies(RuleBasedStateMachine):
     # checks
 
     def at_work(self) -> list[SimCheck]:
-        return [check for check in self.world.jobs.values() if not check.finished]
+        """Checks with a pod that runs, be it on a node that came back after their Job was given up."""
+        return [check for check in self.world.ever if not check.finished and not check.gone]
+
+    def heard_of(self) -> list[SimCheck]:
+        return [check for check in self.at_work() if check.silent_since is None]
 
     @precondition(lambda self: self.at_work())
     @rule()
@@ -98,16 +103,26 @@ class Taxonomies(RuleBasedStateMachine):
         for check in self.at_work():
             self.world.read_source(check)
 
-    @precondition(lambda self: self.at_work())
+    @precondition(lambda self: self.heard_of())
     @rule(killed=st.booleans())
     def a_check_ends(self, killed: bool) -> None:
-        for check in self.at_work():
+        for check in self.heard_of():
             self.world.end(check, killed=killed)
+
+    @precondition(lambda self: self.heard_of())
+    @rule(tolerant=st.booleans())
+    def a_node_is_lost(self, tolerant: bool) -> None:
+        for check in self.heard_of():
+            check.silent_since, check.tolerant = self.world.api_now, tolerant
+
+    @rule()
+    def the_lost_nodes_come_back(self) -> None:
+        self.world.node_returns()
 
     @precondition(lambda self: self.world.jobs)
     @rule(data=st.data())
     def a_job_is_deleted(self, data: st.DataObject) -> None:
-        del self.world.jobs[data.draw(st.sampled_from(sorted(self.world.jobs)))]
+        self.world.delete(data.draw(st.sampled_from(sorted(self.world.jobs))))
 
     @rule()
     def another_job_takes_the_next_name(self) -> None:

@@ -56,6 +56,30 @@ MUTANTS = [
         "    closed = check.model_copy(\n        update={",
     ),
     Mutant(
+        "a check is waited for on a node that is lost",
+        "taxonomy.py",
+        "    if stop := _lost(seen, now) or all_kept_up(alive, now):",
+        "    if stop := all_kept_up(alive, now):",
+    ),
+    Mutant(
+        "a node that does not answer is not told of",
+        "taxonomy.py",
+        "    why = None if job.suspended else silent_node(alive)",
+        "    why: Problem | None = None",
+    ),
+    Mutant(
+        "what a check found is said of a spec that was edited since",
+        "taxonomy.py",
+        "    if status.check.generation != seen.generation:\n        return _superseded(seen, now)",
+        "    if False:\n        return _superseded(seen, now)",
+    ),
+    Mutant(
+        "the Job of a check whose spec was edited since stays at work",
+        "taxonomy.py",
+        "        actions = (_release(seen, job) if job.finished else stop,)",
+        "        actions = (_release(seen, job),) if job.finished else ()",
+    ),
+    Mutant(
         "a check that said nothing is not repeated",
         "taxonomy.py",
         "    return check.not_before is not None and _until_repeated(seen, now) == 0",
@@ -94,8 +118,8 @@ MUTANTS = [
     Mutant(
         "the Job of a check that has ended stays in the watch",
         "taxonomy.py",
-        "        release = (ReleaseJob(",
-        "        release = () and (ReleaseJob(",
+        "        release = (_release(",
+        "        release = () and (_release(",
     ),
     Mutant(
         "a check is young enough for a run of the same second",

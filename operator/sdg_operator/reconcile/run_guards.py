@@ -11,6 +11,7 @@ from sdg_operator.reconcile.plan import DeleteJob, DeletePod
 from sdg_operator.reconcile.reasons import Reason
 from sdg_operator.reconcile.run_progress import latest
 from sdg_operator.reconcile.snapshot import Problem, RunSeen
+from sdg_operator.reconcile.why import given_up
 from sdg_operator.storage.ledger import Standing
 
 _LINGER_SECONDS: Final = 120.0
@@ -96,12 +97,8 @@ def edited(job: JobView) -> Problem | None:
 
 
 def abandoned(run: Run, job: JobView) -> Problem | None:
-    """Whether a pod of the Job is lost with its node: Kubernetes would wait for it for ever."""
-    for pod in run.lost:
-        if pod.job_uid == job.uid:
-            text = f"Node {pod.node or 'unknown'} does not answer; its pod {pod.name} is given up."
-            return Problem(Reason.NODE_LOST, text)
-    return None
+    """Whether a pod of the Job is lost with its node."""
+    return given_up(pod for pod in run.lost if pod.job_uid == job.uid)
 
 
 def kept_though_deleted(run: Run, job: JobView) -> Problem | None:

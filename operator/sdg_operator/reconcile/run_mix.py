@@ -33,7 +33,7 @@ from sdg_operator.reconcile.run_status import (
     told,
 )
 from sdg_operator.reconcile.snapshot import Ledger, Problem, RunSeen
-from sdg_operator.reconcile.why import silent_node, waiting
+from sdg_operator.reconcile.why import given_up, silent_node, waiting
 from sdg_operator.storage.layout import RunLayout
 from sdg_operator.storage.records import Manifest
 
@@ -135,11 +135,7 @@ def _follow(seen: RunSeen, now: datetime, job: JobView) -> RunPlan:
 
 def _abandoned(seen: RunSeen, now: datetime, job: JobView) -> Problem | None:
     timeout = seen.status.resolved.node_lost_timeout_seconds if seen.status.resolved else 0
-    for pod in seen.pods:
-        if pod.job_uid == job.uid and pod.lost(now, timeout):
-            text = f"Node {pod.node} does not answer; its pod {pod.name} is given up."
-            return Problem(Reason.NODE_LOST, text)
-    return None
+    return given_up(pod for pod in seen.pods if pod.job_uid == job.uid and pod.lost(now, timeout))
 
 
 def _kept_up(seen: RunSeen, now: datetime, job: JobView, keeper: Problem) -> RunPlan:

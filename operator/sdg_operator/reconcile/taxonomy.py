@@ -1,7 +1,8 @@
 """What one Taxonomy needs next: a check when its source may have changed, and the truth about the latest one.
 
 A check is opened (its number is in the status), made (POST), noted (its Job's uid is in the status) and concluded by
-the short report in the termination message of its pod.
+the short report in the termination message of its pod. One whose spec is edited meanwhile is stopped: what a check
+finds is said of no generation but its own.
 """
 
 from collections.abc import Iterable
@@ -19,10 +20,11 @@ from sdg_operator.reconcile.conditions import Said, bounded, find, with_conditio
 from sdg_operator.reconcile.ending import ending
 from sdg_operator.reconcile.keepers import all_kept_up
 from sdg_operator.reconcile.plan import Action, CreateJob, DeleteJob, Event, Plan, ReleaseJob
-from sdg_operator.reconcile.reasons import Reason, refusal_of_store
+from sdg_operator.reconcile.reasons import OBSTACLES, Reason, refusal_of_store
 from sdg_operator.reconcile.resolve import taxonomy_refusal
+from sdg_operator.reconcile.run_guards import has_started
 from sdg_operator.reconcile.snapshot import Problem, TaxonomySeen
-from sdg_operator.reconcile.why import waiting
+from sdg_operator.reconcile.why import given_up, refused_pods, silent_node, waiting
 from sdg_operator.taxonomy.report import Counts, ShortReport
 from sdg_operator.taxonomy.report import Problem as Found
 
@@ -114,13 +116,13 @@ def _rested(seen: TaxonomySeen, now: datetime) -> bool:
     return last is None or abs((now - last).total_seconds()) >= _interval(seen)
 
 
-def _open_next(seen: TaxonomySeen, now: datetime, inconclusive: int | None = None) -> TaxonomyPlan:
+def _open_next(seen: TaxonomySeen, now: datetime) -> TaxonomyPlan:
     """Open the next check: its number goes on record before its Job exists."""
     check = Check(
         open=True,
         generation=seen.generation,
         request=seen.check_request or seen.status.check.request,
-        inconclusive=seen.status.check.inconclusive if inconclusive is None else inconclusive,
+        inconclusive=seen.status.check.inconclusive,
     )
     why = Problem(Reason.CHECKING, "Waiting to be checked.")
     return _plan(seen, _checking(seen, now, "queued", why, attempt=seen.status.attempt + 1, check=check), again=0)
@@ -128,6 +130,8 @@ def _open_next(seen: TaxonomySeen, now: datetime, inconclusive: int | None = Non
 
 def _open(seen: TaxonomySeen, now: datetime) -> TaxonomyPlan:
     status, job = seen.status, seen.job
+    if status.check.generation != seen.generation:
+        return _superseded(seen, now)
     if job is not None and not job.owned_by(seen.owner.uid):
         return _plan(seen, status.model_copy(update={"attempt": status.attempt + 1}), again=0)
     if status.check.job_uid is None:
@@ -141,6 +145,21 @@ def _open(seen: TaxonomySeen, now: datetime) -> TaxonomyPlan:
     return _conclude(seen, now)
 
 
+def _superseded(seen: TaxonomySeen, now: datetime) -> TaxonomyPlan:
+    """The spec was edited since the check was opened: whatever it finds says nothing of the spec as it is now.
+
+    The check is only closed here. Whether another can follow, and at once, the next pass sees.
+    """
+    job = seen.job
+    actions: tuple[Action, ...] = ()
+    if job is not None and job.owned_by(seen.owner.uid) and not job.deleting:
+        stop = DeleteJob(job.name, job.uid, "the spec was edited since the check began")
+        actions = (_release(seen, job) if job.finished else stop,)
+    closed = seen.status.check.model_copy(update={"open": False, "inconclusive": 0, "not_before": None})
+    why = Problem(Reason.CHECKING, "The spec was edited; it waits to be checked.")
+    return _plan(seen, _checking(seen, now, "queued", why, check=closed), *actions, again=0)
+
+
 def _make(seen: TaxonomySeen, now: datetime) -> TaxonomyPlan:
     problem = taxonomy_refusal(seen.spec, seen.settings) or seen.secrets.problem or seen.refused
     if problem:
@@ -150,22 +169,34 @@ def _make(seen: TaxonomySeen, now: datetime) -> TaxonomyPlan:
 
 
 def _follow(seen: TaxonomySeen, now: datetime, job: JobView) -> TaxonomyPlan:
-    if keeper := all_kept_up([pod for pod in seen.pods if pod.job_uid == job.uid and pod.alive], now):
+    mine = [pod for pod in seen.pods if pod.job_uid == job.uid]
+    alive = [pod for pod in mine if pod.alive]
+    if stop := _lost(seen, now) or all_kept_up(alive, now):
         told = _conclude(seen, now)
-        return replace(told, actions=(*told.actions, DeleteJob(job.name, job.uid, keeper.message)))
-    if any(pod.main and pod.main.state != "waiting" for pod in seen.pods if pod.job_uid == job.uid):
-        why = Problem(Reason.CHECKING, "The taxonomy is being checked.")
-        return _plan(seen, _checking(seen, now, "running", why), again=_SOON)
-    why = waiting(job, seen.pods, seen.events, seen.queue_message)
-    state: Literal["queued", "running"] = "running" if seen.status.state == "running" else "queued"
-    return _plan(seen, _checking(seen, now, state, why), again=_SOON)
+        return replace(told, actions=(*told.actions, DeleteJob(job.name, job.uid, stop.message)))
+    started = bool(mine) and all(has_started(pod) for pod in alive) and not job.suspended
+    why = None if job.suspended else silent_node(alive)
+    if why is None and started:
+        refused = None if alive else refused_pods(job, seen.events)
+        why = refused or Problem(Reason.CHECKING, "The taxonomy is being checked.")
+    why = why or waiting(job, seen.pods, seen.events, seen.queue_message)
+    held = job.suspended or why.reason in OBSTACLES
+    running = (started or seen.status.state == "running") and not held
+    return _plan(seen, _checking(seen, now, "running" if running else "queued", why), again=_SOON)
+
+
+def _lost(seen: TaxonomySeen, now: datetime) -> Problem | None:
+    """Whether the check's pod is lost with its node: neither its Job nor the Job's deadline ends before it does."""
+    timeout, uid = seen.settings.limits.node_lost_timeout_seconds, seen.status.check.job_uid
+    return given_up(pod for pod in seen.pods if pod.job_uid == uid and pod.lost(now, timeout))
 
 
 def _conclude(seen: TaxonomySeen, now: datetime) -> TaxonomyPlan:
-    """The check's Job has finished or is gone."""
+    """The check's Job has finished or is gone, or nothing more will come of it."""
+    job = seen.job
     release: tuple[Action, ...] = ()
-    if seen.job is not None and seen.job.finished and seen.job.uid == seen.status.check.job_uid:
-        release = (ReleaseJob(seen.job.name, seen.job.uid, seen.settings.limits.job_ttl_seconds),)
+    if job is not None and job.finished and job.uid == seen.status.check.job_uid:
+        release = (_release(seen, job),)
     report = ShortReport.from_text(seen.report) if seen.report else None
     if report is None:
         return _inconclusive(seen, now, release)
@@ -185,7 +216,7 @@ def _conclude(seen: TaxonomySeen, now: datetime) -> TaxonomyPlan:
             key=report.snapshot_key,
             revision=report.revision,
             checked_at=seen.status.check_requested_at or clock.to_text(now),
-            generation=check.generation or seen.generation,
+            generation=seen.generation,
         )
         said = Said("Ready", "True", Reason.VALID, report.message)
         status = _changed(
@@ -203,10 +234,14 @@ def _conclude(seen: TaxonomySeen, now: datetime) -> TaxonomyPlan:
     return _plan(seen, status, *release, again=0)
 
 
+def _release(seen: TaxonomySeen, job: JobView) -> ReleaseJob:
+    return ReleaseJob(job.name, job.uid, seen.settings.limits.job_ttl_seconds)
+
+
 def _inconclusive(seen: TaxonomySeen, now: datetime, release: tuple[Action, ...]) -> TaxonomyPlan:
     """The check was not carried through: its pod was taken away or killed. Nothing is known of the taxonomy."""
     check = seen.status.check
-    end = ending(seen.job, seen.pods, worked=True)
+    end = _lost(seen, now) or ending(seen.job, seen.pods, worked=True)
     pause = _pause(check.inconclusive)
     closed = check.model_copy(
         update={"open": False, "inconclusive": check.inconclusive + 1, "not_before": clock.after(now, pause)}

@@ -55,6 +55,14 @@ def silent_node(pods: Iterable[PodView]) -> Problem | None:
     return None
 
 
+def given_up(lost: Iterable[PodView]) -> Problem | None:
+    """Name the node of the first of these pods, which are lost with theirs: Kubernetes would wait for them for ever."""
+    for pod in lost:
+        text = f"Node {pod.node or 'unknown'} does not answer; its pod {pod.name} is given up."
+        return Problem(Reason.NODE_LOST, text)
+    return None
+
+
 def refused_pods(job: JobView, events: Iterable[EventView]) -> Problem | None:
     """Why the cluster does not take a pod of the Job; None where it has since taken one."""
     about = _about(job.uid, events)

@@ -4,6 +4,8 @@ The pods themselves are real: the API server's own Job controller makes them, co
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -57,6 +59,27 @@ class Kubelet:
             "containerStatuses": [_container(each, running) for each in pod["spec"]["containers"]],
         }
         self._write(pod, status)
+
+    @contextmanager
+    def on_a_node_that_never_answers(self, pod: Pod) -> Iterator[str]:
+        """Give the pod to one, whose name it gives: who deletes the pod then waits for an end that nobody tells."""
+        name, node = pod["metadata"]["name"], f"silent-{self._namespace}"
+        body = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node}, "spec": {"unschedulable": True}}
+        self._server.kubectl("create", "--filename=-", stdin=json.dumps(body))
+        binding = {
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"name": name},
+            "target": {"kind": "Node", "name": node},
+        }
+        place = f"/api/v1/namespaces/{self._namespace}/pods/{name}/binding"
+        try:
+            self._server.kubectl("create", f"--raw={place}", "--filename=-", stdin=json.dumps(binding))
+            yield node
+        finally:
+            self._server.kubectl("delete", "node", node)
+            flags = ["--namespace", self._namespace, "--grace-period=0", "--force", "--ignore-not-found"]
+            self._server.kubectl("delete", "pod", name, *flags)
 
     def end(self, pod: Pod, exit_code: int = 0, message: str = "") -> None:
         """Its main container ended so, and with it the pod."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from hack.cluster.steps import wait_for
 from hack.gitserver.certificates import Certificates, make_certificates
 from sdg_operator.api import API_VERSION
 from sdg_operator.storage.layout import snapshot_key
@@ -16,7 +17,7 @@ from tests.git.https import HttpsGitServer, https_git_server
 from tests.git.repositories import BareRepository
 from tests.integration.controller.checking import run_check
 from tests.integration.controller.kubelet import attempt_of
-from tests.integration.controller.objects import apply, taxonomy
+from tests.integration.controller.objects import apply, get, taxonomy
 from tests.integration.controller.operators import SETTINGS, OperatorProcess
 from tests.integration.controller.stage import KEY, Stage, apply_run
 from tests.taxonomies.making import packed, seeds, skill
@@ -30,6 +31,7 @@ def operator(stage: Stage, tmp_path: Path) -> Iterator[OperatorProcess]:
         **SETTINGS,
         "allowed": {"gitSecrets": ["git"]},
         "taxonomies": {"intervalSeconds": 10, "allowedHosts": ["127.0.0.1"]},
+        "limits": {**SETTINGS["limits"], "nodeLostTimeoutSeconds": 5},
     }
     flags = [f"--namespace={stage.namespace}"]
     with OperatorProcess(tmp_path, stage.server.kubeconfig, *flags, settings=settings) as running:
@@ -189,6 +191,58 @@ def test_a_repository_is_looked_at_on_demand_and_before_each_run(
     assert look() == commits[2]
     pinned(stage, "first")
     assert stage.status("dg/first")["plan"]["leaves"] == 3
+
+
+def test_a_check_on_a_lost_node_is_given_up_and_another_follows(
+    stage: Stage, operator: OperatorProcess, tmp_path: Path
+) -> None:
+    put(stage, "wren")
+    taxonomy(stage.server, stage.namespace, "birds")
+    apply_run(stage, "first")
+    (pod,) = stage.kubelet.wait_pods("birds", "validate")
+    with stage.kubelet.on_a_node_that_never_answers(pod) as node:
+        stage.kubelet.start(pod)
+        stage.wait_status("taxonomy/birds", lambda status: status.get("state") == "running")
+        flags = ["--namespace", stage.namespace, "--grace-period=1", "--wait=false"]
+        stage.server.kubectl("delete", "pod", pod["metadata"]["name"], *flags)
+        pods = stage.kubelet.wait_pods("birds", "validate", count=2)
+        (old, new) = sorted(pods, key=attempt_of)
+        assert old["metadata"]["uid"] == pod["metadata"]["uid"]
+        assert old["metadata"]["deletionTimestamp"], "it is still there, and nobody says that it has ended"
+        (told,) = _events(stage, "CheckInconclusive")
+        assert f"Node {node} does not answer" in told["note"]
+        run_check(stage.server, stage.kubelet, new, tmp_path / "nodes")
+        checked = stage.wait_status("taxonomy/birds", lambda status: ready(status) == ("True", "Valid"))
+        assert checked["attempt"] == 2
+        assert pinned(stage, "first") == checked["snapshot"]["digest"]
+
+
+def test_a_spec_that_is_edited_during_its_check_is_ready_once_it_is_checked_itself(
+    stage: Stage, operator: OperatorProcess, tmp_path: Path
+) -> None:
+    put(stage, "wren")
+    taxonomy(stage.server, stage.namespace, "birds", storageSecretName="sdg-storage")
+    (old,) = stage.kubelet.wait_pods("birds", "validate")
+    stage.kubelet.start(old)
+    stage.wait_status("taxonomy/birds", lambda status: status.get("state") == "running")
+    taxonomy(stage.server, stage.namespace, "birds")
+    edited = stage.wait_status("taxonomy/birds", lambda status: status.get("attempt") == 2)
+    assert (edited["state"], ready(edited)[0]) == ("queued", "Unknown")
+    (new,) = stage.kubelet.wait_pods("birds", "validate")
+    assert attempt_of(new) == 2, "the Job of the older spec is gone, and its pod with it"
+    run_check(stage.server, stage.kubelet, new, tmp_path / "nodes")
+    checked = stage.wait_status("taxonomy/birds", lambda status: status.get("state") == "completed")
+    assert [checked["observedGeneration"], checked["snapshot"]["generation"]] == [2, 2]
+    (said,) = checked["conditions"]
+    assert (said["status"], said["observedGeneration"]) == ("True", 2)
+    wait_for("its event", 120, lambda: bool(_events(stage, "Valid")))
+    (told,) = _events(stage, "Valid")
+    assert "series" not in told, "of the older spec nothing was said"
+
+
+def _events(stage: Stage, reason: str) -> list[dict[str, Any]]:
+    items = get(stage.server, "events.events.k8s.io", stage.namespace)["items"]
+    return [each for each in items if each["reason"] == reason]
 
 
 def _git_secret(stage: Stage) -> None:

@@ -9,7 +9,7 @@ import pytest
 from sdg_operator.api.settings import Settings
 from sdg_operator.api.taxonomy import TaxonomySpec, TaxonomyStatus
 from sdg_operator.reconcile import clock
-from sdg_operator.reconcile.cluster import JobView, pod_view
+from sdg_operator.reconcile.cluster import ContainerView, EventView, JobView, PodView, pod_view
 from sdg_operator.reconcile.conditions import find
 from sdg_operator.reconcile.jobs import ValidateJob
 from sdg_operator.reconcile.names import Owner
@@ -258,6 +258,139 @@ def test_a_check_that_a_foreign_container_keeps_is_concluded_and_its_job_deleted
     (deleted,) = plan.actions
     assert isinstance(deleted, DeleteJob)
     assert "container mesh" in deleted.reason
+
+
+def a_pod(state: str = "running", **changes: Any) -> PodView:
+    """The check's pod, at work on a node."""
+    known = PodView(
+        "birds-0a1b2-validate-1-x",
+        "pod-uid",
+        "birds-0a1b2-validate-1",
+        "job-uid",
+        node="node1",
+        phase="Running" if state == "running" else "Pending",
+        containers=(ContainerView("validate", "main", "running" if state == "running" else "waiting"),),
+    )
+    return replace(known, **changes)
+
+
+def at_work(*pods: PodView, **changes: Any) -> TaxonomySeen:
+    """A check whose Job has not finished."""
+    known = seen(status=checking(job_uid="job-uid"), job=a_job(), pods=pods)
+    return replace(known, **changes)
+
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        a_pod(silent_since=NOW, deletion=NOW + 5 * MINUTE),
+        a_pod("waiting", silent_since=NOW, deletion=NOW + 5 * MINUTE),
+        a_pod(silent_since=NOW, stays_on_lost_node=True),
+    ],
+    ids=["deleted by Kubernetes", "not yet started", "tolerates that for ever"],
+)
+def test_a_check_on_a_lost_node_is_given_up_and_another_follows(lost: PodView) -> None:
+    silent = decide(at_work(lost), NOW + 9 * MINUTE)
+    assert silent.status.check.open
+    assert (silent.actions, ready(silent)) == ((), ("Unknown", "NodeLost"))
+    assert "Node node1 does not answer; nothing is heard of pod" in (silent.status.message or "")
+    late = NOW + 11 * MINUTE
+    given_up = decide(at_work(lost, status=silent.status), late)
+    (stop,) = given_up.actions
+    assert isinstance(stop, DeleteJob)
+    assert (stop.name, stop.uid) == ("birds-0a1b2-validate-1", "job-uid")
+    assert ready(given_up) == ("False", "CheckInconclusive")
+    assert "Node node1 does not answer; its pod birds-0a1b2-validate-1-x is given up." in (
+        given_up.status.message or ""
+    )
+    again = decide(seen(status=given_up.status), late + MINUTE).status
+    assert (again.check.open, again.attempt) == (True, 2)
+    # The old pod stays, and even runs on once its node is back; its Job is no more.
+    other = a_job(name="birds-0a1b2-validate-2", uid="job-2")
+    noted = decide(seen(status=again, job=other, pods=(lost,)), late + MINUTE).status
+    its_own = a_pod(name="y", uid="pod-2", job_name=other.name, job_uid="job-2", node="node2")
+    followed = decide(seen(status=noted, job=other, pods=(lost, its_own)), late + MINUTE)
+    assert (followed.actions, followed.status.message) == ((), "The taxonomy is being checked.")
+    done = replace(other, finished="Complete")
+    ended = decide(seen(status=noted, job=done, pods=(lost, its_own), report=GOOD.to_text()), late + MINUTE)
+    assert ready(ended) == ("True", "Valid")
+
+
+def test_a_lost_node_is_named_though_the_operator_was_killed_when_it_gave_it_up() -> None:
+    lost = a_pod(silent_since=NOW, deletion=NOW)
+    plan = decide(at_work(lost, job=None), NOW + 6 * MINUTE)
+    assert "Node node1 does not answer" in (plan.status.message or "")
+
+
+def test_what_a_check_has_reported_counts_though_its_node_is_lost_since() -> None:
+    lost = a_pod(deletion=NOW, containers=(ContainerView("validate", "main", "terminated", exit_code=0),))
+    plan = decide(at_work(lost, report=GOOD.to_text()), NOW + 6 * MINUTE)
+    assert ready(plan) == ("True", "Valid")
+    assert [type(action) for action in plan.actions] == [DeleteJob]
+
+
+@pytest.mark.parametrize("noted", [True, False], ids=["noted", "not yet noted"])
+@pytest.mark.parametrize("end", [None, "Complete"], ids=["at work", "ended"])
+def test_a_check_of_an_older_spec_is_stopped_and_says_nothing_of_the_newer(end: Any, *, noted: bool) -> None:
+    """`kubectl wait` and Flux go by the generation that a condition and a status are about."""
+    status = checking(job_uid="job-uid" if noted else None)
+    edited = seen(status=status, generation=2, job=a_job(finished=end), report=GOOD.to_text())
+    plan = decide(edited, NOW)
+    assert (ready(plan), plan.status.state, plan.events) == (("Unknown", "Checking"), "queued", ())
+    assert (plan.status.observed_generation, plan.status.check.open, plan.again_seconds) == (2, False, 0)
+    assert [type(action) for action in plan.actions] == [ReleaseJob if end else DeleteJob]
+    check = decide(seen(status=plan.status, generation=2), NOW).status.check
+    assert (check.open, check.generation, check.job_uid) == (True, 2, None)
+
+
+def test_a_check_that_waits_to_be_made_is_made_for_the_spec_as_it_is() -> None:
+    """An operator that wakes up late may still make the Job of the older spec: under a name that nobody asks for."""
+    closed = decide(seen(status=checking(), generation=2), NOW)
+    assert closed.actions == ()
+    opened = decide(seen(status=closed.status, generation=2), NOW).status
+    assert (opened.attempt, opened.check.generation) == (2, 2)
+
+
+def test_a_strangers_job_stays_though_the_spec_is_edited() -> None:
+    stranger = a_job(owner_uids=("somebody",))
+    assert decide(seen(status=checking(), generation=2, job=stranger), NOW).actions == ()
+
+
+def test_a_spec_that_is_edited_into_a_refused_one_fails() -> None:
+    spec = TaxonomySpec.model_validate({"source": {"bucket": {"key": "k"}}, "storageSecretName": "other"})
+    closed = decide(at_work(a_pod(), spec=spec, generation=2), NOW)
+    assert ready(decide(seen(spec, generation=2, status=closed.status), NOW)) == ("False", "NotAllowed")
+
+
+def refused(uid: str, words: str) -> EventView:
+    return EventView("FailedCreate", words, uid, NOW)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"job": a_job(suspended=True, queue="small"), "pods": ()}, "WaitingInQueue"),
+        ({"job": a_job(suspended=True), "pods": ()}, "JobSuspended"),
+        ({"pods": (a_pod("waiting", node="", unscheduled="0/1 nodes are available"),)}, "Unschedulable"),
+        ({"pods": (a_pod(phase="Failed"),), "events": (refused("job-uid", "exceeded quota: pods"),)}, "QuotaExceeded"),
+        ({"pods": (), "events": (refused("job-uid", "denied by policy"),)}, "AdmissionRefused"),
+    ],
+    ids=["preempted by Kueue", "suspended by hand", "no node", "no quota for another pod", "no pod is let in"],
+)
+def test_a_check_that_was_at_work_and_is_held_back_is_queued(changes: dict[str, Any], reason: str) -> None:
+    working = decide(at_work(a_pod()), NOW)
+    assert working.status.state == "running"
+    held = decide(at_work(status=working.status, **changes), NOW)
+    assert (held.status.state, ready(held)) == ("queued", ("Unknown", reason))
+
+
+def test_a_check_whose_pod_is_replaced_reads_as_running() -> None:
+    working = decide(at_work(a_pod()), NOW).status
+    starting = decide(at_work(a_pod(phase="Failed"), a_pod("waiting", name="y", uid="pod-2"), status=working), NOW)
+    assert (starting.status.state, ready(starting)) == ("running", ("Unknown", "Starting"))
 
 
 @pytest.mark.parametrize("spec", [BUCKET, GIT], ids=["bucket", "Git"])
