@@ -101,7 +101,7 @@ def rights() -> str:
                 if right.named
                 else []
             ),
-            *([f"in the operator's own namespace, only `{right.name}`"] if right.name else []),
+            *(["in the operator's own namespace, only the installation's own"] if right.one else []),
             *(["only with two replicas"] if right.leader_only else []),
             *(["only where `settings.networkPolicy.create` is set"] if right.network_policies else []),
             *(["it does without, and says less"] if right.optional else []),

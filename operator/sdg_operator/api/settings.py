@@ -202,8 +202,11 @@ class Limits(SettingsModel):
         default=10, ge=1, le=300, description="Bound on one call of the operator to a store."
     )
     denied_ranges: list[AddressRange] = Field(
-        default=["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "::/127", "fe80::/10"],
-        description="Addresses that a user's store may not have (loopback and a cloud's metadata service as default).",
+        default=[
+            *("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "::/127", "fe80::/10"),
+            *("fd00:ec2::254/128", "100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32"),
+        ],
+        description="Addresses that a user's store may not have (loopback and clouds' metadata services as default).",
     )
     progress_interval_seconds: int = Field(
         default=10, ge=1, le=300, description="How often progress is read and written; 20 runs a second at most."

@@ -26,6 +26,7 @@ from sdg_operator.clients.errors import Forbidden, KubernetesError, NotFound
 from sdg_operator.clients.guard import Call, Range, denied, guard
 from sdg_operator.clients.protocols import Kubernetes, SecretRef
 from sdg_operator.storage.s3 import S3Store
+from sdg_operator.storage.s3_errors import host
 from sdg_operator.storage.s3_settings import S3Settings
 from sdg_operator.storage.store import StorageError, StorageRefused, StorageUnavailable, Store
 
@@ -40,6 +41,8 @@ _PER_ENDPOINT: Final = 16
 _PER_NAMESPACE: Final = 4
 _STORES_KEPT: Final = 64
 _CIRCUITS_KEPT: Final = 1000
+_UNASKED: Final = frozenset({"AddressDenied", "InvalidKey", "InvalidSettings"})
+"""Refusals that are found before the endpoint is asked, or without its answer being understood."""
 
 log = logging.getLogger(__name__)
 
@@ -162,6 +165,8 @@ class SecretStores:
         return self._circuits.of((namespace, endpoint)).check(now) or self._shared.of(endpoint).check(now)
 
     def _note(self, namespace: str, endpoint: str, error: StorageError | None) -> None:
+        if error is not None and error.reason in _UNASKED:
+            return  # it says nothing of the endpoint
         now, own, shared = self._clock(), self._circuits.of((namespace, endpoint)), self._shared.of(endpoint)
         if not isinstance(error, StorageUnavailable):
             own.succeeded()
@@ -260,8 +265,6 @@ class SecretStores:
         if settings.endpoint is None:
             return
         parts = urlsplit(settings.endpoint)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise StorageRefused("InvalidEndpoint", "AWS_S3_ENDPOINT in the storage Secret is no http(s) address")
         try:
             found = socket.getaddrinfo(parts.hostname, parts.port or 443, type=socket.SOCK_STREAM)
         except OSError:
@@ -282,7 +285,7 @@ def _drop(kept: _Open) -> None:
 
 
 def _endpoint(settings: S3Settings) -> str:
-    return settings.endpoint or f"AWS {settings.region or 'us-east-1'}"
+    return host(settings.endpoint) if settings.endpoint else f"AWS {settings.region or 'us-east-1'}"
 
 
 def _give_back(held: list[asyncio.Semaphore]) -> None:

@@ -12,6 +12,7 @@ from sdg_operator.clients.kubernetes import connect
 from sdg_operator.clients.login import LoginFailed
 from sdg_operator.controller import logs
 from sdg_operator.controller.app import Operator, Options
+from sdg_operator.controller.election import Lease
 
 log = logging.getLogger("sdg_operator")
 
@@ -31,6 +32,9 @@ def _parser() -> argparse.ArgumentParser:
         default=os.environ.get("POD_NAMESPACE", "default"),
         metavar="NS",
         help="where the Lease lies",
+    )
+    parser.add_argument(
+        "--lease-name", default="sdg-operator", metavar="NAME", help="its name: each installation needs its own"
     )
     parser.add_argument("--health-bind", default=":8080", metavar="[HOST]:PORT", help="address of /livez and /readyz")
     parser.add_argument("--metrics-bind", default=":9090", metavar="[HOST]:PORT", help="address of /metrics")
@@ -54,15 +58,17 @@ def main() -> int:
             kubeconfig=chosen.kubeconfig,
             namespaces=tuple(dict.fromkeys(chosen.namespace)),
             leader_elect=chosen.leader_elect,
-            lease_namespace=chosen.lease_namespace,
+            lease=Lease(chosen.lease_namespace, chosen.lease_name),
             health_bind=chosen.health_bind,
             metrics_bind=chosen.metrics_bind,
         )
         asyncio.run(_run(options))
+        # At once: Python would wait for threads that a silent store holds, until the kubelet kills.
+        logging.shutdown()
+        os._exit(0)
     except (SettingsError, LoginFailed) as error:
         log.error("%s", error)
         return 2
-    return 0
 
 
 if __name__ == "__main__":

@@ -19,13 +19,12 @@ from sdg_operator.clients.stores import SecretStores
 from sdg_operator.controller import health, preflight
 from sdg_operator.controller.catching_up import CatchingUp
 from sdg_operator.controller.datageneration import DataGenerationReconciler
-from sdg_operator.controller.election import Election
+from sdg_operator.controller.election import Election, Lease
 from sdg_operator.controller.events import Publisher
 from sdg_operator.controller.listing import Listing
 from sdg_operator.controller.metrics import Metrics
 from sdg_operator.controller.queue import WorkQueue
 from sdg_operator.controller.reconciler import Key
-from sdg_operator.controller.rights import LEASE_NAME
 from sdg_operator.controller.taxonomy import TaxonomyReconciler, WantedChecks
 from sdg_operator.controller.watch import watch
 from sdg_operator.controller.workers import Workers
@@ -47,7 +46,7 @@ class Options:
     namespaces: tuple[str, ...]
     """Empty for all."""
     leader_elect: bool
-    lease_namespace: str
+    lease: Lease
     health_bind: str
     metrics_bind: str
 
@@ -125,31 +124,28 @@ class Operator:
             await self._preflight(None)
             await self._lead()
             return
-        await self._preflight(options.lease_namespace)
+        lease = options.lease
+        await self._preflight(lease)
         # An owner counts only in its own namespace.
-        pod_uid = os.environ.get("POD_UID") if options.lease_namespace == os.environ.get("POD_NAMESPACE") else None
-        election = Election(self._api, options.lease_namespace, LEASE_NAME, self._identity, pod_uid=pod_uid)
+        pod_uid = os.environ.get("POD_UID") if lease.namespace == os.environ.get("POD_NAMESPACE") else None
+        election = Election(self._api, lease, self._identity, pod_uid=pod_uid)
         await election.acquire()
         leading = asyncio.create_task(self._lead(), name="leading")
         holding = asyncio.create_task(election.hold(), name="lease")
         try:
-            await asyncio.wait((holding, leading), return_when=asyncio.FIRST_COMPLETED)
-            if holding.done():
-                # Another may be at work already: nothing that we have begun may go on.
-                log.error("%s; this replica ends at once", holding.exception())
-                os._exit(1)
+            await _while_held(holding, leading)
         finally:
             leading.cancel()
-            await asyncio.gather(leading, return_exceptions=True)
+            await _while_held(holding, leading)
             holding.cancel()
             await election.release()
         leading.result()
 
-    async def _preflight(self, lease_namespace: str | None) -> None:
+    async def _preflight(self, lease: Lease | None) -> None:
         options = self._options
         policies = options.settings.network_policy.create
         await preflight.ready(
-            self._api, self._api.server, options.namespaces, lease_namespace, self._say, network_policies=policies
+            self._api, self._api.server, options.namespaces, lease, self._say, network_policies=policies
         )
 
     async def _lead(self) -> None:
@@ -163,7 +159,15 @@ class Operator:
             catching_up.told(key)
 
         watching = asyncio.create_task(
-            watch(tell, self._metrics, options.kubeconfig, options.namespaces, self._take_signals), name="watch"
+            watch(
+                self._api,
+                tell,
+                self._metrics,
+                options.kubeconfig,
+                namespaces=options.namespaces,
+                take_signals=self._take_signals,
+            ),
+            name="watch",
         )
         try:
             keys = await self._first_list()
@@ -218,3 +222,12 @@ class Operator:
                 self._unreachable = f"no answer from {self._api.server} within 2 s"
             self._probed_at = now
         return self._unreachable
+
+
+async def _while_held(holding: asyncio.Task[None], leading: asyncio.Task[None]) -> None:
+    """Wait until there is no more work. Ends the process where the Lease is lost before: another may be at work
+    already, so nothing that we have begun may go on."""
+    await asyncio.wait((holding, leading), return_when=asyncio.FIRST_COMPLETED)
+    if holding.done() and not leading.done():
+        log.error("%s; this replica ends at once", holding.exception())
+        os._exit(1)

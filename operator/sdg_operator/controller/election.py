@@ -8,6 +8,7 @@ and by changes of the Lease, never by comparing the times that two machines wrot
 import asyncio
 import logging
 import random
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -23,6 +24,14 @@ RETRY_SECONDS: Final = 1.5
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Where the Lease lies, and its name: each installation has its own."""
+
+    namespace: str
+    name: str
+
+
 class Lost(Exception):
     """This replica may no longer work."""
 
@@ -30,24 +39,29 @@ class Lost(Exception):
 class Election:
     """One candidate."""
 
-    def __init__(
-        self, api: Kubernetes, namespace: str, name: str, identity: str, *, pod_uid: str | None = None
-    ) -> None:
+    def __init__(self, api: Kubernetes, lease: Lease, identity: str, *, pod_uid: str | None = None) -> None:
         """`identity` is the name of our own pod where its uid is given: the Lease then goes with it."""
         self._api = api
-        self._namespace = namespace
-        self._name = name
+        self._namespace = lease.namespace
+        self._name = lease.name
         self._identity = identity
         self._pod_uid = pod_uid
         self._seen: tuple[str, float] | None = None
         """resourceVersion of the Lease and when it was first seen (loop time)."""
+        self._renewed = 0.0
+        """When the call that renewed it last was begun (loop time): the others count from when they see the change,
+        which is later."""
 
     async def acquire(self) -> None:
         """Wait until the Lease is ours."""
         said = ""
         while True:
+            self._renewed = asyncio.get_running_loop().time()
             try:
-                holder = await self._try()
+                async with asyncio.timeout(RENEW_SECONDS):  # an answer that comes later is none to begin work on
+                    holder = await self._try()
+            except TimeoutError:
+                holder = "unknown (the API server is slow)"
             except KubernetesError as error:
                 holder = f"unknown ({error.message})"
             if holder == self._identity:
@@ -62,12 +76,11 @@ class Election:
     async def hold(self) -> None:
         """Keep renewing; raises `Lost` as soon as another may have taken over."""
         clock = asyncio.get_running_loop().time
-        renewed = clock()
         while True:
             await asyncio.sleep(RETRY_SECONDS)
             began = clock()
             try:
-                async with asyncio.timeout_at(renewed + RENEW_SECONDS):
+                async with asyncio.timeout_at(self._renewed + RENEW_SECONDS):
                     holder = await self._try()
             except KubernetesError as error:
                 log.warning("the Lease was not renewed: %s", error.message)
@@ -76,8 +89,7 @@ class Election:
             else:
                 if holder != self._identity:
                     raise Lost(f"{holder or 'another'} leads now")
-                # From before the call: the others count from when they see the change, which is later.
-                renewed = began
+                self._renewed = began
 
     async def release(self) -> None:
         """Let another begin at once. Best effort."""

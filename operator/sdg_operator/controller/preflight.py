@@ -7,6 +7,7 @@ from typing import Final
 
 from sdg_operator.clients.errors import Forbidden, KubernetesError, NotFound, Refused
 from sdg_operator.clients.protocols import Kubernetes, Resource
+from sdg_operator.controller.election import Lease
 from sdg_operator.controller.listing import ACTIVE_RUNS
 from sdg_operator.controller.rights import RIGHTS, Right
 
@@ -21,25 +22,25 @@ async def ready(
     api: Kubernetes,
     server: str,
     namespaces: Sequence[str],
-    own_namespace: str | None,
+    lease: Lease | None,
     say: Callable[[str], None],
     *,
     network_policies: bool = False,
 ) -> None:
     """Return when all is as it must be; until then tell `say` (and the log) what is not, and look again.
 
-    `own_namespace` is where the Lease lies; None without an election. `network_policies`: runs get NetworkPolicies.
+    `lease` is None without an election. `network_policies`: runs get NetworkPolicies.
     """
     pause, said = _FIRST_PAUSE_SECONDS, ""
     rights = [
         right
         for right in RIGHTS
         if not right.named  # for names that only users give; a run whose Secret may not be read says so
-        and (own_namespace is not None or not right.leader_only)
+        and (lease is not None or not right.leader_only)
         and (network_policies or not right.network_policies)
     ]
     while True:
-        problem = await _problem(api, server, namespaces, own_namespace, rights)
+        problem = await _problem(api, server, namespaces, lease, rights)
         if problem is None:
             say("")
             return
@@ -52,13 +53,13 @@ async def ready(
 
 
 async def _problem(
-    api: Kubernetes, server: str, namespaces: Sequence[str], own_namespace: str | None, rights: Sequence[Right]
+    api: Kubernetes, server: str, namespaces: Sequence[str], lease: Lease | None, rights: Sequence[Right]
 ) -> str | None:
     try:
         return (
             await _version_problem(api)
             or await _kinds_problem(api, namespaces)
-            or await _rights_problem(api, namespaces, own_namespace, rights)
+            or await _rights_problem(api, namespaces, lease, rights)
         )
     except KubernetesError as error:
         return f"the API server {server} does not answer as it should: {error.message}"
@@ -97,13 +98,16 @@ async def _kinds_problem(api: Kubernetes, namespaces: Sequence[str]) -> str | No
 
 
 async def _rights_problem(
-    api: Kubernetes, namespaces: Sequence[str], own_namespace: str | None, rights: Sequence[Right]
+    api: Kubernetes, namespaces: Sequence[str], lease: Lease | None, rights: Sequence[Right]
 ) -> str | None:
     missing: list[str] = []
     for right in rights:
-        places: Sequence[str | None] = [own_namespace] if right.leader_only else (namespaces or [None])
+        places: Sequence[str | None] = namespaces or [None]
+        if lease and right.leader_only:
+            places = [lease.namespace]
+        name = lease.name if lease and right.one else ""
         for place in places:
-            verbs = [verb for verb in right.verbs if not await _may(api, right, verb, place)]
+            verbs = [verb for verb in right.verbs if not await _may(api, right, verb, place, name)]
             if not verbs:
                 continue
             where = f" in namespace {place}" if place else ""
@@ -115,14 +119,14 @@ async def _rights_problem(
     return f"the operator's service account lacks rights: {'; '.join(missing)}" if missing else None
 
 
-async def _may(api: Kubernetes, right: Right, verb: str, namespace: str | None) -> bool:
+async def _may(api: Kubernetes, right: Right, verb: str, namespace: str | None, name: str) -> bool:
     attributes = {
         "group": right.resource.group,
         "resource": right.resource.plural,
         "subresource": right.subresource,
         "verb": verb,
         "namespace": namespace or "",
-        "name": right.name,
+        "name": name,
     }
     review = {
         "apiVersion": Resource.ACCESS_REVIEWS.api_version,

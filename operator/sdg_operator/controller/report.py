@@ -30,7 +30,7 @@ class Reporter:
         self._api = api
 
     async def report(self, resource: Resource, body: Mapping[str, Any], old: BaseModel, new: BaseModel) -> bool:
-        """Write `new` if it differs from `old`. False if the object has changed since: look again and decide anew."""
+        """Write `new` if it differs from `old`. False if the object has changed since or is gone: look again."""
         if old == new and body.get("status"):
             return True
         name = body["metadata"]["name"]
@@ -41,4 +41,5 @@ class Reporter:
             return False
         except NotFound:
             log.debug("%s is gone", name)
+            return False
         return True

@@ -5,8 +5,6 @@ from typing import Final
 
 from sdg_operator.clients.resources import Resource
 
-LEASE_NAME: Final = "sdg-operator"
-
 
 @dataclass(frozen=True, slots=True)
 class Right:
@@ -22,8 +20,8 @@ class Right:
     """Needed with --leader-elect, in the operator's own namespace."""
     network_policies: bool = False
     """Needed only where `settings.networkPolicy.create` is set."""
-    name: str = ""
-    """The one object that it is about; creating cannot be bound to a name."""
+    one: bool = False
+    """About one object alone, the Lease; creating cannot be bound to a name."""
 
 
 RIGHTS: Final = (
@@ -69,6 +67,6 @@ RIGHTS: Final = (
         ("get", "update"),
         "to agree with the other replica who works",
         leader_only=True,
-        name=LEASE_NAME,
+        one=True,
     ),
 )

@@ -17,8 +17,9 @@ class Schedule:
     """All keys that wait or are in work."""
 
     workers: int
-    """How many keys can be in work at once. A namespace may take another while it has less than half as many in work as
-    are left for all: however many namespaces wait for slow stores, a new one finds a worker."""
+    """How many keys can be in work at once. A namespace with some in work may take another while these are less than
+    half as many as are left for all but an eighth; that eighth is for namespaces with none in work. So a new one finds
+    a worker at once, unless so many namespaces with slow stores came before it that they hold that eighth too."""
     _ready: OrderedDict[str, OrderedDict[Key, float]] = field(default_factory=OrderedDict)
     """Namespace → key → since when it is due. The first namespace is the next one served."""
     _delayed: dict[Key, float] = field(default_factory=dict)
@@ -48,8 +49,9 @@ class Schedule:
         """The next key to work on; None if none is due or may be taken."""
         self._wake(now)
         left = self.workers - len(self._working)
-        for namespace in self._ready:
-            if 2 * self._busy.get(namespace, 0) < left:
+        for namespace in self._ready if left > 0 else ():
+            busy = self._busy.get(namespace, 0)
+            if not busy or 2 * busy < left - self.workers // 8:
                 break
         else:
             return None

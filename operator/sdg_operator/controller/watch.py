@@ -16,7 +16,9 @@ import kopf
 from kubernetes.aio.client import Configuration
 
 from sdg_operator.api import GROUP, VERSION
+from sdg_operator.clients.errors import KubernetesError
 from sdg_operator.clients.login import authorization, log_in
+from sdg_operator.clients.protocols import Kubernetes
 from sdg_operator.controller.listing import ACTIVE_RUNS, WATCHED
 from sdg_operator.controller.metrics import Metrics
 from sdg_operator.controller.reconciler import Key
@@ -140,20 +142,24 @@ def registry(tell: Callable[[Key], None], metrics: Metrics, kubeconfig: Path | N
 
 
 async def watch(
+    api: Kubernetes,
     tell: Callable[[Key], None],
     metrics: Metrics,
     kubeconfig: Path | None,
+    *,
     namespaces: Sequence[str],
     take_signals: Callable[[], None],
 ) -> None:
     """Tell of each key that an event is about, until cancelled.
 
-    What ends kopf (a stream that says ERROR, say) only costs a new beginning.
+    What ends kopf (a stream that says ERROR, say) only costs a new beginning. A kind that discovery does not name when
+    kopf begins it would leave out for ever, without a word; so that is waited for, at first and when CRDs are replaced.
     kopf takes SIGTERM and SIGINT for itself whenever it starts; `take_signals` takes them back.
     """
     while True:
-        ours = _Ours(asyncio.all_tasks())
         try:
+            await _until_discovered(api)
+            ours = _Ours(asyncio.all_tasks())
             tasks = await kopf.spawn_tasks(
                 registry=registry(tell, metrics, kubeconfig),
                 settings=settings(),
@@ -168,6 +174,19 @@ async def watch(
             log.error("the watch has ended; it is begun anew")
         except Exception:
             log.exception("the watch has failed; it is begun anew")
+        await asyncio.sleep(_PAUSE_SECONDS)
+
+
+async def _until_discovered(api: Kubernetes) -> None:
+    while True:
+        try:
+            found = await api.raw(f"/apis/{GROUP}/{VERSION}")
+            missing = {"taxonomies", "datagenerations"} - {each.get("name") for each in found.get("resources") or ()}
+            if not missing:
+                return
+            log.warning("the API server serves no %s of %s: it is waited for", " and no ".join(sorted(missing)), GROUP)
+        except KubernetesError as error:
+            log.warning("what the API server serves of %s is not known: %s", GROUP, error.message)
         await asyncio.sleep(_PAUSE_SECONDS)
 
 

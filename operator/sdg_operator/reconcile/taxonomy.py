@@ -89,8 +89,7 @@ def _due(seen: TaxonomySeen, now: datetime) -> bool:
 
 def _until_repeated(seen: TaxonomySeen, now: datetime) -> float:
     """Seconds until the latest check is repeated; a longer pause than any is of a clock that was set back since."""
-    left = clock.seconds_until(seen.status.check.not_before, now)
-    return left if left <= max(_interval(seen), _LONGEST_PAUSE) else 0.0
+    return clock.seconds_until(seen.status.check.not_before, now, max(_interval(seen), _LONGEST_PAUSE))
 
 
 def _rest_of_the_second(seen: TaxonomySeen, now: datetime) -> float:

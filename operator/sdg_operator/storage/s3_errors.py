@@ -28,7 +28,7 @@ from sdg_operator.storage.store import ObjectNotFound, StorageError, StorageRefu
 FAILURES: Final = (Boto3Error, BotoCoreError, ClientError, OSError)
 """Everything that boto3 raises: its transfers have an error class of their own, which is none of botocore's."""
 
-NO_S3: Final = (KeyError, ValueError)
+NO_S3: Final = (KeyError, ValueError, RuntimeError)
 """What reading an answer raises that is none of S3's: an element is missing, or is no number or date."""
 
 CUT_OFF: Final = (IncompleteReadError, ResponseStreamingError)

@@ -16,7 +16,7 @@ from hack.cluster.processes import free_port
 from hack.cluster.steps import until_established
 from sdg_operator.controller.rights import RIGHTS, Right
 from tests.integration.controller.objects import taxonomy
-from tests.integration.controller.operators import OperatorProcess, as_account
+from tests.integration.controller.operators import SETTINGS, OperatorProcess, as_account
 
 CRDS = str(Path(__file__).parents[3] / "crds")
 
@@ -115,6 +115,24 @@ def test_missing_crds_are_named_and_waited_for(server: ApiServer, tmp_path: Path
 
 
 @pytest.mark.deep
+def test_the_watch_goes_on_when_crds_were_deleted_and_made_anew(server: ApiServer, tmp_path: Path) -> None:
+    """As `kubectl replace --force` does. A resync would find new resources too, but much later."""
+    server.kubectl("apply", "--filename", CRDS)
+    until_established(server.kubectl)
+    settings = SETTINGS | {"limits": SETTINGS["limits"] | {"resyncSeconds": 86_400}}
+    with OperatorProcess(tmp_path, server.kubeconfig, settings=settings) as operator:
+        operator.wait_ready()
+        server.kubectl("delete", "--filename", CRDS)
+        operator.wait_for(lambda: "serves no" in operator.text(), "the watch to miss the kinds", 120)
+        server.kubectl("apply", "--filename", CRDS)
+        until_established(server.kubectl)
+        taxonomy(server, "default", "after")
+        watched = {"resource": "taxonomies"}
+        operator.wait_for(lambda: operator.metric("sdg_operator_watch_events_total", **watched) > 0, "an event", 120)
+    server.kubectl("delete", "taxonomy", "after")
+
+
+@pytest.mark.deep
 def test_crds_of_another_version_are_named(server: ApiServer, tmp_path: Path) -> None:
     server.kubectl("apply", "--filename", CRDS)
     crd = "datagenerations.sdg-operator.io"
@@ -136,7 +154,7 @@ def test_missing_rights_are_named_one_by_one_and_waited_for(server: ApiServer, t
     kubeconfig = as_account(server.kubeconfig, token, tmp_path / "kubeconfig")
     with OperatorProcess(tmp_path, kubeconfig) as operator:
         said = operator.wait_said("lacks rights")
-        assert "pods (list, watch), to say why a pod does not run" in said
+        assert "pods (list, watch, delete), to say why a pod does not run" in said
         assert "configmaps (get), to read a run's own pipeline" in said
         assert "jobs" not in said
         _grant(server, RIGHTS)

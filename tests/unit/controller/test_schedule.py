@@ -135,6 +135,14 @@ def test_however_many_namespaces_hold_workers_one_is_left_for_a_new_one(crowded:
     assert held < 64
 
 
+def test_namespaces_that_come_one_after_the_other_leave_workers_for_new_ones() -> None:
+    schedule = Schedule(workers=64)
+    for namespace in range(14):
+        for number in range(64):
+            schedule.mark(key(str(number), f"crowd-{namespace}"), 0.0)
+        assert taken(schedule), f"namespace {namespace} finds none"
+
+
 def test_age_is_counted_from_when_a_key_was_due_not_from_when_it_was_noticed() -> None:
     schedule = Schedule(workers=2)
     schedule.mark(key("busy"), 0.0)
