@@ -16,7 +16,7 @@ import kopf
 from kubernetes.aio.client import Configuration
 
 from sdg_operator.api import GROUP, VERSION
-from sdg_operator.clients.errors import KubernetesError
+from sdg_operator.clients.errors import KubernetesError, NotFound
 from sdg_operator.clients.login import authorization, log_in
 from sdg_operator.clients.protocols import Kubernetes
 from sdg_operator.controller.listing import ACTIVE_RUNS, WATCHED
@@ -178,16 +178,23 @@ async def watch(
 
 
 async def _until_discovered(api: Kubernetes) -> None:
-    while True:
-        try:
-            found = await api.raw(f"/apis/{GROUP}/{VERSION}")
-            missing = {"taxonomies", "datagenerations"} - {each.get("name") for each in found.get("resources") or ()}
-            if not missing:
-                return
-            log.warning("the API server serves no %s of %s: it is waited for", " and no ".join(sorted(missing)), GROUP)
-        except KubernetesError as error:
-            log.warning("what the API server serves of %s is not known: %s", GROUP, error.message)
+    said = ""
+    while problem := await _undiscovered(api):
+        if problem != said:
+            log.warning("%s; the watch waits", problem)
+            said = problem
         await asyncio.sleep(_PAUSE_SECONDS)
+
+
+async def _undiscovered(api: Kubernetes) -> str | None:
+    try:
+        served = (await api.raw(f"/apis/{GROUP}/{VERSION}")).get("resources") or ()
+    except NotFound:
+        served = ()
+    except KubernetesError as error:
+        return f"what the API server serves of {GROUP} is not known: {error.message}"
+    missing = {"taxonomies", "datagenerations"} - {each.get("name") for each in served}
+    return f"the API server serves no {' and no '.join(sorted(missing))} of {GROUP}" if missing else None
 
 
 async def _connection(configuration: Configuration) -> kopf.ConnectionInfo:
