@@ -1,12 +1,16 @@
 """Looking at a run's bucket: bounded, and no more often than it is worth."""
 
+import asyncio
 import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
+from hashlib import sha256
 from itertools import islice
 from statistics import median
 from typing import Final, TypeVar
@@ -14,6 +18,7 @@ from typing import Final, TypeVar
 from pydantic import ValidationError
 
 from sdg_operator.clients.protocols import ObjectStores, SecretRef
+from sdg_operator.controller.parsing import MAX_BYTES, ONE_AT_A_TIME, most_bytes, parsed
 from sdg_operator.reconcile.leaves import digest
 from sdg_operator.reconcile.reasons import Reason, refusal_of_store
 from sdg_operator.reconcile.snapshot import Ledger, Look, Problem, Signal
@@ -30,14 +35,26 @@ from sdg_operator.storage.store import (
     Store,
 )
 
-_RECORD_BYTES: Final = 64 * 1024
+_RECORD_BYTES: Final = 16 * 1024
+"""What sync writes has less: a message of 2,000 characters, and names."""
 _PROGRESS_BYTES: Final = 16 * 1024
-_DOCUMENT_BYTES: Final = 64 * 1024 * 1024
-_MAX_RECORDS: Final = 100_000
+_UNPROVEN_BYTES: Final = 8 << 20
+"""Most that is held in memory of something frozen before it is known to have its digest."""
+_BLOCK: Final = 4 << 20
+_MAX_LISTED: Final = 100_000
+_RECORDS_A_LEAF: Final = 2
+_MORE_RECORDS: Final = 100
+"""Few leaves have more than one record: those of pods that were overtaken, or whose samples were removed."""
 _MAX_SHARDS: Final = 64
 _FEW: Final = 8
+_FEW_UNREAD: Final = 50
+"""So many new records are read in the same dealing with the store that lists them; more are read several at a time."""
+_READERS: Final = 3
+"""Fewer than the places of a namespace: others of it are served meanwhile."""
 _READ_SECONDS: Final = 30.0
-"""A look reads new records for no longer, well within the bound on a dealing with a store."""
+"""A look reads new records for no longer."""
+_TURN_SECONDS: Final = 10.0
+"""A reader then gives its place to whoever waits."""
 _PATIENCE_SECONDS: Final = 120.0
 _PATIENCE_INTERVALS: Final = 10
 _INTERVALS_KEPT: Final = 21
@@ -72,6 +89,8 @@ class Memory:
 
     records: dict[str, LeafRecord] = field(default_factory=dict)
     """Key → record; a record never changes."""
+    unread: list[ObjectInfo] = field(default_factory=list)
+    """Records that were listed and not read yet."""
     faulty: dict[str, str] = field(default_factory=dict)
     """Key of what is no record → its ETag: it is not read again until it changes."""
     sought: set[str] = field(default_factory=set)
@@ -89,6 +108,11 @@ class Memory:
     lost_since: float | None = None
     """Monotonic time at which something frozen was first found lost."""
     intervals: list[float] = field(default_factory=list)
+
+    @property
+    def known(self) -> int:
+        """How many keys were read."""
+        return len(self.records) + len(self.faulty)
 
     def note(self, fingerprint: object, now: datetime, mono: float) -> Signal:
         """Take in what was seen: anything new is a sign of life."""
@@ -113,32 +137,54 @@ class Memory:
         )
 
 
-def look_at_ledger(store: Store, layout: RunLayout, memory: Memory, attempt: int, *, deciding: bool) -> Look[Ledger]:
-    """Read what the bucket says of a run that generates: its records, and the progress of this attempt.
+async def look_at_work(
+    stores: ObjectStores,
+    secret: SecretRef,
+    memory: Memory,
+    look: Callable[[Store], Look[Ledger]],
+    what: str,
+) -> Look[Ledger]:
+    """Look at a ledger by `look` (`look_at_ledger`). Thousands of new records, as after a start of the operator, are
+    read several at a time, and over several looks where the store is distant."""
+    found = await look_in(stores, secret, look, what)
+    if found.problem is None or found.problem.reason is not Reason.FETCHING:
+        return found
+    before, until = memory.known, time.monotonic() + _READ_SECONDS
+
+    async def read() -> None:
+        while memory.unread and time.monotonic() < until:
+            await stores.run(secret, partial(_read_on, memory=memory))
+
+    ends = await asyncio.gather(*(read() for _ in range(_READERS)), return_exceptions=True)
+    for error in ends:
+        if isinstance(error, StorageError) and memory.known == before:
+            return Look(problem=problem(error, what, secret))
+        if isinstance(error, BaseException) and not isinstance(error, StorageError):
+            raise error
+    return await look_in(stores, secret, look, what)
+
+
+def look_at_ledger(
+    store: Store, layout: RunLayout, memory: Memory, attempt: int, leaves: Collection[str], *, deciding: bool
+) -> Look[Ledger]:
+    """Read what the bucket says of a run that generates: the records of its leaves, and the progress of this attempt.
 
     A record counts while its samples are there. They are looked for at the first look at an attempt and when it is
     decided what follows (`deciding`), not every few seconds while pods are at work: listing them takes as many calls
     as listing the records. Then, too, records are looked for that the listing lacks: those that were seen before, and
     those of leaves that would be made again.
     """
-    keys: set[str] = set()
-    until: float | None = None
-    for info in islice(store.list(layout.leaf_records), _MAX_RECORDS):
-        keys.add(info.key)
-        if info.key in memory.records or memory.faulty.get(info.key) == info.etag:
-            continue
-        now = time.monotonic()
-        until = until or now + _READ_SECONDS
-        if now > until:
-            # Thousands of records of a distant store: the next look goes on from here.
-            text = f"The store is slow: {len(memory.records)} records of finished leaves have been read so far."
-            return Look(problem=Problem(Reason.STORAGE_UNAVAILABLE, text))
-        _remember(store, info, memory)
+    keys = _listed(store, layout, memory, leaves)
+    if len(memory.unread) <= _FEW_UNREAD:
+        _read_on(store, memory)
+    if memory.unread:
+        text = f"The records of finished leaves are being read: {memory.known} of {memory.known + len(memory.unread)}."
+        return Look(problem=Problem(Reason.FETCHING, text))
     if deciding:
         unlisted = islice((key for key in memory.records if key not in keys), MAX_LOOKS)
         keys |= {key for key in unlisted if store.head(key) is not None}
         memory.records = {key: record for key, record in memory.records.items() if key in keys}
-        for key in _unlisted(store, layout, memory, attempt):
+        for key in _unlisted(store, layout, memory, attempt, leaves):
             memory.sought.add(key)
             _remember(store, ObjectInfo(key, 0, ""), memory)
     known = memory.records
@@ -148,14 +194,51 @@ def look_at_ledger(store: Store, layout: RunLayout, memory: Memory, attempt: int
     return Look(Ledger(counting, tuple(_progress(store, layout, attempt))))
 
 
-def _unlisted(store: Store, layout: RunLayout, memory: Memory, attempt: int) -> list[str]:
+def _listed(store: Store, layout: RunLayout, memory: Memory, leaves: Collection[str]) -> set[str]:
+    """Take note of what is new, and give the keys of all that may be records; what others put there costs nothing."""
+    room = _room(leaves)
+    keys: set[str] = set()
+    memory.unread = []
+    for info in islice(store.list(layout.leaf_records), _MAX_LISTED):
+        if info.key.removeprefix(layout.leaf_records).partition("/")[0] not in leaves:
+            continue
+        if info.key not in memory.records and memory.faulty.get(info.key) != info.etag:
+            if memory.known + len(memory.unread) >= room:
+                continue
+            memory.unread.append(info)
+        keys.add(info.key)
+    memory.faulty = {key: etag for key, etag in memory.faulty.items() if key in keys}
+    return keys
+
+
+def _room(leaves: Collection[str]) -> int:
+    return _MORE_RECORDS + _RECORDS_A_LEAF * len(leaves)
+
+
+def _read_on(store: Store, memory: Memory) -> None:
+    """Read what is unread, for a turn. Several threads do so at once."""
+    until = time.monotonic() + _TURN_SECONDS
+    with suppress(IndexError):  # another took the last one
+        while memory.unread:
+            _remember(store, memory.unread.pop(), memory)
+            if time.monotonic() > until:
+                return
+
+
+def _unlisted(store: Store, layout: RunLayout, memory: Memory, attempt: int, leaves: Collection[str]) -> list[str]:
     """Where records of the attempt may lie that are neither listed nor known."""
     try:
-        plan = AttemptPlan.model_validate_json(store.get_bytes(layout.attempt_plan(attempt), _DOCUMENT_BYTES))
-    except (ValidationError, ObjectNotFound, ObjectTooLarge):
+        body = store.get_bytes(layout.attempt_plan(attempt), most_bytes(len(leaves)))
+        plan = parsed(AttemptPlan, body, len(leaves))
+    except (ValueError, ObjectNotFound, ObjectTooLarge):
         return []
+    if len(memory.sought) > _room(leaves):
+        memory.sought.clear()
     done = {record.leaf for record in memory.records.values()}
-    missing = {shard: [leaf for leaf in leaves if leaf not in done] for shard, leaves in enumerate(plan.shards)}
+    missing = {
+        shard: [leaf for leaf in planned if leaf in leaves and leaf not in done]
+        for shard, planned in enumerate(plan.shards)
+    }
     return [key for key in unlisted_records(store, layout, attempt, missing) if key not in memory.sought]
 
 
@@ -180,17 +263,18 @@ def _progress(store: Store, layout: RunLayout, attempt: int) -> Iterable[ShardPr
             continue  # being rewritten, or not ours: the next look will tell
 
 
-def look_at_result(store: Store, layout: RunLayout) -> Look[Ledger]:
-    """Read what the bucket says of a run that mixes: its manifest, and whether the files are there that it names.
+def look_at_result(store: Store, layout: RunLayout, leaves: int) -> Look[Ledger]:
+    """Read what the bucket says of a run that mixes no more than so many leaves: its manifest, and whether the files
+    are there that it names.
 
     The records do not matter any more: the choice of samples is frozen.
     """
     try:
-        body = store.get_bytes(layout.manifest, _DOCUMENT_BYTES)
-        manifest = Manifest.model_validate_json(body)
+        body = store.get_bytes(layout.manifest, most_bytes(leaves))
+        manifest = parsed(Manifest, body, leaves)
     except ObjectNotFound:
         return Look(Ledger())
-    except (ValidationError, ObjectTooLarge):
+    except (ValueError, ObjectTooLarge):
         return Look(Ledger(manifest_fault="manifest.json is none of a format version that this operator reads."))
     return Look(Ledger(manifest=manifest, manifest_digest=digest(body), manifest_fault=_fault(store, layout, manifest)))
 
@@ -215,9 +299,9 @@ def _sizes(store: Store, layout: RunLayout, manifest: Manifest) -> dict[str, int
     found: dict[str, int] = {}
     for folder, paths in folders.items():
         if folder and len(paths) > _FEW:
-            root = layout.file("")
-            listed = islice(store.list(layout.file(f"{folder}/")), _MAX_RECORDS)
-            found |= {info.key.removeprefix(root): info.size for info in listed}
+            wanted = {layout.file(path): path for path in paths}
+            listed = islice(store.list(layout.file(f"{folder}/")), _MAX_LISTED)
+            found |= {wanted[info.key]: info.size for info in listed if info.key in wanted}
         else:
             found |= {path: info.size for path in paths if (info := store.head(layout.file(path)))}
     return found
@@ -249,7 +333,8 @@ class FrozenCache:
         if body.found is None:
             return Look(problem=body.problem)
         try:
-            read = RunInputs.model_validate_json(body.found)
+            with ONE_AT_A_TIME:
+                read = RunInputs.model_validate_json(body.found)
         except ValidationError:
             return Look(problem=_unreadable(layout.frozen(digest_)))
         with self.lock:
@@ -272,14 +357,37 @@ def look_at_frozen(store: Store, layout: RunLayout, digest_: str) -> Look[bytes]
     """Read what was frozen under a digest; what does not have that digest counts as lost."""
     key = layout.frozen(digest_)
     try:
-        body = store.get_bytes(key, _DOCUMENT_BYTES)
-    except ObjectTooLarge:
-        return Look(problem=Problem(Reason.INPUTS_LOST, f"{key} was changed."))
+        body = _proven(store, key, digest_)
     except ObjectNotFound:
         return Look(problem=Problem(Reason.INPUTS_LOST, f"{key} is gone from the bucket."))
-    if digest(body) != digest_:
+    except ObjectTooLarge:
+        body = None
+    if body is None:
         return Look(problem=Problem(Reason.INPUTS_LOST, f"{key} was changed."))
     return Look(body)
+
+
+def _proven(store: Store, key: str, digest_: str) -> bytes | None:
+    """The content, if it has the digest. What is large is read a first time without keeping it, so that only what we
+    wrote ourselves is held in memory."""
+    try:
+        body = store.get_bytes(key, _UNPROVEN_BYTES)
+    except ObjectTooLarge:
+        if (size := _size_of(store, key, digest_)) is None:
+            return None
+        body = store.get_bytes(key, size)
+    return body if digest(body) == digest_ else None
+
+
+def _size_of(store: Store, key: str, digest_: str) -> int | None:
+    """Size of an object that has the digest."""
+    info = store.head(key)
+    if info is None or info.size > MAX_BYTES:
+        return None
+    seen = sha256()
+    for start in range(0, info.size, _BLOCK):
+        seen.update(store.get_range(key, start, min(_BLOCK, info.size - start)))
+    return info.size if f"sha256:{seen.hexdigest()}" == digest_ else None
 
 
 def look_at_frozen_plan(store: Store, layout: RunLayout, digest_: str) -> Look[MixPlan]:
@@ -288,7 +396,8 @@ def look_at_frozen_plan(store: Store, layout: RunLayout, digest_: str) -> Look[M
     if body.found is None:
         return Look(problem=body.problem)
     try:
-        return Look(MixPlan.model_validate_json(body.found))
+        with ONE_AT_A_TIME:
+            return Look(MixPlan.model_validate_json(body.found))
     except ValidationError:
         return Look(problem=_unreadable(layout.frozen(digest_)))
 

@@ -21,11 +21,12 @@ from sdg_operator.controller.observe_bucket import (
     look_at_frozen_plan,
     look_at_ledger,
     look_at_result,
+    look_at_work,
     look_in,
     problem,
 )
 from sdg_operator.controller.observe_index import look_at_index
-from sdg_operator.controller.observe_merge import look_at_merge
+from sdg_operator.controller.observe_merge import MAX_SOURCES, look_at_merge
 from sdg_operator.controller.observe_taxonomy import source_revision
 from sdg_operator.reconcile import clock
 from sdg_operator.reconcile.cluster import EventView, JobView, PodView
@@ -145,17 +146,20 @@ class RunObserver:
             inputs = await look_in(
                 self._stores, secret, lambda s: self._frozen.look_at_inputs(s, layout, digest), "The run's inputs"
             )
-        if ledger == Look():
-            ledger = await look_in(
-                self._stores,
-                secret,
-                lambda s: (
-                    look_at_result(s, layout)
-                    if mixing
-                    else look_at_ledger(s, layout, memory, attempt.number, deciding=not at_work)
-                ),
-                "The run's folder in the bucket",
-            )
+        if ledger == Look() and (mixing or inputs.found):
+            what = "The run's folder in the bucket"
+            if mixing:
+                most = _most_leaves(seen, self._settings)
+                ledger = await look_in(self._stores, secret, lambda s: look_at_result(s, layout, most), what)
+            else:
+                leaves = {leaf.id for leaf in inputs.found.leaves} if inputs.found else set()
+                ledger = await look_at_work(
+                    self._stores,
+                    secret,
+                    memory,
+                    lambda s: look_at_ledger(s, layout, memory, attempt.number, leaves, deciding=not at_work),
+                    what,
+                )
             memory.ledger, memory.read_at = ledger, mono
         mix: Look[bytes] = Look()
         if mixing and mix_digest and attempt.mix_job_uid is None:
@@ -216,7 +220,7 @@ class RunObserver:
         if choice.pipeline_config_map:
             around["pipeline_files"] = await self._pipeline(owner.namespace, choice.pipeline_config_map)
         if spec.reuse:
-            around["reuse"] = await self._reuse(owner, spec.reuse.name, secret)
+            around["reuse"] = await self._reuse(owner, spec.reuse.name, secret, around["index"].found)
         return Surroundings(**around)
 
     async def _taxonomy(self, owner: Owner, ref: TaxonomyRef) -> Look[TaxonomyFound]:
@@ -283,7 +287,9 @@ class RunObserver:
             return Look(problem=Problem(Reason.INVALID_SPEC, text, final=True))
         return Look(files)
 
-    async def _reuse(self, owner: Owner, name: str, secret: SecretRef) -> Look[tuple[LeafRecord, ...]]:
+    async def _reuse(
+        self, owner: Owner, name: str, secret: SecretRef, index: SnapshotIndex | None
+    ) -> Look[tuple[LeafRecord, ...]]:
         try:
             body = await self._api.get(Resource.DATA_GENERATIONS, owner.namespace, name)
             status = DataGenerationStatus.model_validate(body.get("status") or {})
@@ -291,7 +297,7 @@ class RunObserver:
             text = f"DataGeneration {name}, named by spec.reuse, does not exist in namespace {owner.namespace}."
             return Look(problem=Problem(Reason.REUSE_NOT_FOUND, text))
         resolved = status.resolved
-        if resolved is None:
+        if resolved is None or index is None:
             return Look(())
         if resolved.storage_secret_name != secret.name:
             text = (
@@ -302,13 +308,22 @@ class RunObserver:
         layout = RunLayout.of(resolved.prefix, uid)
         # Remembered between passes: thousands of records of a distant store take more than one.
         memory = _memory_of(uid, owner.key, self._reused)
-        ledger = await look_in(
+        leaves = {leaf.id for leaf in index.leaves}
+        ledger = await look_at_work(
             self._stores,
             secret,
-            lambda store: look_at_ledger(store, layout, memory, 0, deciding=True),
+            memory,
+            lambda store: look_at_ledger(store, layout, memory, 0, leaves, deciding=True),
             f"The folder of DataGeneration {name} cannot be read",
         )
         return Look(ledger.found.records if ledger.found else None, ledger.problem)
+
+
+def _most_leaves(seen: RunSeen, settings: Settings) -> int:
+    """Of how many leaves a run's manifest may tell: its own, and those of merged runs."""
+    plan = seen.status.plan
+    own = plan.leaves if plan else settings.taxonomies.max_leaves
+    return own + (MAX_SOURCES if seen.spec.data_sources else 0)
 
 
 def _memory_of(uid: str, key: Key, memories: dict[Key, tuple[str, Memory]]) -> Memory:

@@ -1,12 +1,12 @@
 """Reading the index of a snapshot from a bucket that others can write to: what it says may cost little memory only."""
 
 import tarfile
-import threading
 import zlib
 from typing import Final
 
 from pydantic import ValidationError
 
+from sdg_operator.controller.parsing import ONE_AT_A_TIME
 from sdg_operator.reconcile.reasons import Reason
 from sdg_operator.reconcile.snapshot import Look, Problem
 from sdg_operator.storage.layout import snapshot_key
@@ -19,9 +19,6 @@ _BLOCK: Final = 512
 _MAX_DOCUMENTS: Final = 10_000
 _VALUES_A_LEAF: Final = 32
 """Twice what a leaf has; a folder's name may hold commas."""
-
-_ONE_AT_A_TIME: Final = threading.Lock()
-"""Stores are looked into from several threads; only one of them unpacks."""
 
 
 def look_at_index(store: Store, digest: str, max_leaves: int) -> Look[SnapshotIndex]:
@@ -43,7 +40,7 @@ def look_at_index(store: Store, digest: str, max_leaves: int) -> Look[SnapshotIn
 
 def read_index(start: bytes, max_leaves: int) -> SnapshotIndex:
     """Unpack the index from the first bytes of a snapshot; raises ValueError and what tarfile and zlib raise."""
-    with _ONE_AT_A_TIME:
+    with ONE_AT_A_TIME:
         body = _unpacked(start)
         # Counted before it is parsed: of a list of empty strings each takes many times its bytes.
         if sum(map(body.count, (b",", b"[", b"{"))) > _VALUES_A_LEAF * max_leaves + 2 * _MAX_DOCUMENTS:

@@ -10,6 +10,7 @@ from sdg_operator.api.common import TERMINAL_STATES
 from sdg_operator.api.datageneration import DataGenerationSpec, DataGenerationStatus, DataSource
 from sdg_operator.clients.protocols import Kubernetes, NotFound, ObjectStores, Resource, SecretRef
 from sdg_operator.controller.observe_bucket import look_at_frozen, look_at_object, look_in
+from sdg_operator.controller.parsing import ONE_AT_A_TIME
 from sdg_operator.reconcile.names import Owner
 from sdg_operator.reconcile.reasons import Reason
 from sdg_operator.reconcile.snapshot import Look, Merge, Problem
@@ -17,7 +18,7 @@ from sdg_operator.storage.layout import RunLayout
 from sdg_operator.storage.records import KNOWLEDGE_FLOW, MergeFile, MixPlan, Origin, RunInputs
 from sdg_operator.storage.store import Store
 
-_MAX_SOURCES: Final = 50_000
+MAX_SOURCES: Final = 50_000
 _MAX_FILES: Final = 1000
 _MAX_FLOWS: Final = 16 << 20
 """Together less than the frozen choice of samples may have: a leaf takes some 700 bytes there. Each file is looked at
@@ -46,7 +47,7 @@ async def look_at_merge(
         whole = _joined(whole, part.found)
         if _too_much(whole.plan):
             text = (
-                f"What spec.dataSources names, with all that merged runs merged, is more than {_MAX_SOURCES} leaves, "
+                f"What spec.dataSources names, with all that merged runs merged, is more than {MAX_SOURCES} leaves, "
                 f"{_MAX_FILES} files or {_MAX_FLOWS >> 20} MiB of pipelines; name fewer, or the training files of some "
                 "(skillsKey, knowledgeKey)."
             )
@@ -70,7 +71,7 @@ def _joined(whole: Merge, part: Merge) -> Merge:
 
 def _too_much(plan: MixPlan) -> bool:
     flows = sum(len(text) for origin in plan.origins.values() for text in origin.pipeline_files.values())
-    return len(plan.sources) > _MAX_SOURCES or len(plan.files) > _MAX_FILES or flows > _MAX_FLOWS
+    return len(plan.sources) > MAX_SOURCES or len(plan.files) > _MAX_FILES or flows > _MAX_FLOWS
 
 
 async def _merged_file(stores: ObjectStores, source: DataSource, secret: SecretRef) -> Look[Merge]:
@@ -134,7 +135,8 @@ def _read_frozen(store: Store, layout: RunLayout, digests: tuple[str, str]) -> L
         if look.found is None:
             return Look(problem=look.problem)
         frozen.append(look.found)
-    mix, inputs = MixPlan.model_validate_json(frozen[0]), RunInputs.model_validate_json(frozen[1])
+    with ONE_AT_A_TIME:
+        mix, inputs = MixPlan.model_validate_json(frozen[0]), RunInputs.model_validate_json(frozen[1])
     return Look(_as_merged(mix, inputs, layout.root))
 
 

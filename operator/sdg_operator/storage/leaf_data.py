@@ -26,7 +26,8 @@ def absent_samples(store: Store, records: Iterable[LeafRecord]) -> set[str]:
     """
     wanted = {record.data.key: record.data.size for record in records if record.data}
     folders = {folder for key in wanted if (folder := samples_folder(key))}
-    sizes = {info.key: info.size for folder in sorted(folders) for info in islice(store.list(folder), _MAX_LISTED)}
+    listed = (info for folder in sorted(folders) for info in islice(store.list(folder), _MAX_LISTED))
+    sizes = {info.key: info.size for info in listed if info.key in wanted}
     absent = {key for key, size in wanted.items() if sizes.get(key) != size}
     doubtful = islice((key for key in sorted(absent) if samples_folder(key)), MAX_LOOKS)
     return absent - {key for key in doubtful if (info := store.head(key)) is not None and info.size == wanted[key]}

@@ -1,14 +1,23 @@
 """What the records in the bucket say. Each carries a format version; readers ignore keys they do not know."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 from pydantic.alias_generators import to_camel
 
+ItemT = TypeVar("ItemT")
+Many = Annotated[tuple[ItemT, ...], FailFast()]
+"""A list. Reading ends at its first fault, for the account of a fault takes a hundred times the bytes of its item."""
+Named = Annotated[dict[str, ItemT], FailFast()]
+"""Texts or records by their name; as `Many` is."""
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 LeafKind = Literal["knowledge", "grounded", "freeform"]
 INDEX_BYTES = 8 * 1024 * 1024
 """Most that the index of a snapshot takes. The operator reads it into its memory; a check makes no larger one."""
+
+REASON_CHARACTERS: Final = 100
+MESSAGE_CHARACTERS: Final = 2000
+"""Most that a leaf's record says of why the leaf cannot be made."""
 
 KNOWLEDGE_FLOW: Final = "knowledge.yaml"
 """The flow file for knowledge leaves in a pipeline's folder."""
@@ -41,7 +50,7 @@ class SnapshotLeaf(Record):
     digest: Digest
     """Digest of all that the leaf itself gives: its qna.yaml and its documents."""
     seeds: int
-    documents: Annotated[tuple[str, ...], FailFast()] = ()
+    documents: Many[str] = ()
     """Document files inside the snapshot (``documents/<id>/<name>``)."""
     document_bytes: int = 0
 
@@ -53,15 +62,15 @@ class DocumentRepository(Record):
     asked: str
     """The ``commit`` of the qna.yaml: a commit, a branch or a tag."""
     commit: str
-    leaves: tuple[str, ...]
+    leaves: Many[str]
     """Ids of the leaves that use it."""
 
 
 class SnapshotIndex(Versioned):
     """``index.json`` of a snapshot: its leaves in order of their id, and where their documents are from."""
 
-    leaves: Annotated[tuple[SnapshotLeaf, ...], FailFast()]
-    repositories: Annotated[tuple[DocumentRepository, ...], FailFast()] = ()
+    leaves: Many[SnapshotLeaf]
+    repositories: Many[DocumentRepository] = ()
 
 
 class SampleSettings(Record):
@@ -69,7 +78,7 @@ class SampleSettings(Record):
 
     pipeline: str = "full"
     """``simple``, ``full``, ``llama``, or ``custom`` for the files that the run's inputs carry."""
-    pipeline_files: dict[str, str] = {}
+    pipeline_files: Named[str] = {}
     """Flow files of a custom pipeline, name → text."""
     scale_factor: int = 30
     batch_size: int = 32
@@ -111,20 +120,20 @@ class RunInputs(Versioned):
     """Bound on choices asked of one teacher at once."""
     own_teachers: bool | None = None
     """True where a teacher is served beside each shard, which then has the whole bound; else the shards share it."""
-    leaves: tuple[LeafInput, ...] = ()
+    leaves: Many[LeafInput] = ()
 
 
 class AttemptPlan(Versioned):
     """``.run/attempts/<n>.json``: the leaves still missing, dealt out to shards. Shards are disjoint."""
 
     attempt: int
-    shards: tuple[tuple[str, ...], ...]
+    shards: Many[Many[str]]
     done: int = 0
     """Leaves of the run that had samples before this attempt."""
 
 
 class FileRef(Record):
-    key: str
+    key: Annotated[str, Field(max_length=1024)]
     size: int
     sha256: str
     lines: int
@@ -166,10 +175,10 @@ class AnswerCounts(Record):
 class LeafRecord(Versioned):
     """``.run/leaves/<leaf>/<attempt>-<pod>.json``: a leaf is done, or cannot be made by its own fault. The truth."""
 
-    leaf: str
+    leaf: Annotated[str, Field(max_length=255)]
     input_digest: Digest
     attempt: int
-    pod: str
+    pod: Annotated[str, Field(max_length=253)]
     outcome: Literal["done", "failed"]
     samples: int = 0
     expected_samples: int = 0
@@ -178,8 +187,8 @@ class LeafRecord(Versioned):
     answers: AnswerCounts = AnswerCounts()
     data: FileRef | None = None
     """The samples; always there when done."""
-    reason: str | None = None
-    message: str | None = None
+    reason: Annotated[str, Field(max_length=REASON_CHARACTERS)] | None = None
+    message: Annotated[str, Field(max_length=MESSAGE_CHARACTERS)] | None = None
 
 
 class ShardProgress(Versioned):
@@ -228,7 +237,7 @@ class Origin(Record):
     """The pipeline of a merged run, as far as mixing its samples needs it."""
 
     pipeline: str
-    pipeline_files: dict[str, str] = {}
+    pipeline_files: Named[str] = {}
     """Of a custom pipeline: the flow for knowledge, which names the rows that are no questions."""
 
 
@@ -253,12 +262,12 @@ class MergeFile(Record):
 class MixPlan(Versioned):
     """``.run/mix.json``: the frozen choice of what to mix. Mixing reads only what this names."""
 
-    sources: tuple[MixSource, ...]
-    origins: dict[str, Origin] = {}
+    sources: Many[MixSource]
+    origins: Named[Origin] = {}
     """By the root of the merged run."""
-    files: tuple[MergeFile, ...] = ()
-    failed: tuple[FailedLeaf, ...] = ()
-    missing: tuple[str, ...] = ()
+    files: Many[MergeFile] = ()
+    failed: Many[FailedLeaf] = ()
+    missing: Many[str] = ()
     """Paths of leaves that were not made (a canceled or failed run)."""
 
 
@@ -312,20 +321,20 @@ class Manifest(Versioned):
     snapshot: Digest | None = None
     engine: str
     settings: SampleSettings
-    versions: dict[str, str]
-    files: tuple[ManifestFile, ...]
+    versions: Named[str]
+    files: Many[ManifestFile]
     samples: SampleCounts
     tokens: Tokens
     prompts_given_up: int = 0
     """Prompts that the teacher would not answer, so that their samples are missing."""
     answers: AnswerCounts = AnswerCounts()
-    leaves: tuple[ManifestLeaf, ...]
-    failed: tuple[FailedLeaf, ...] = ()
-    missing: tuple[str, ...] = ()
-    merged: tuple[FileRef, ...] = ()
+    leaves: Many[ManifestLeaf]
+    failed: Many[FailedLeaf] = ()
+    missing: Many[str] = ()
+    merged: Many[FileRef] = ()
     """Training files of users that were merged, as they were read."""
-    training: tuple[TrainingRows, ...] = ()
+    training: Many[TrainingRows] = ()
     """The two training files, knowledge first."""
-    warnings: tuple[str, ...] = ()
+    warnings: Many[str] = ()
     """What whoever trains with the result should know, in words: leaves of whose samples none can be mixed, rows that
     are too long, a kind that another drowns."""

@@ -3,7 +3,8 @@
 import threading
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -12,6 +13,11 @@ from sdg_operator.storage.store import ObjectInfo, StorageUnavailable
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
+
+_BLOCK: Final = 64 * 2**10
+_KEY_BYTES: Final = 1024
+"""No store of S3's kind takes a longer key, and what ours write are shorter; a hostile one may list any."""
+_ETAG_CHARACTERS: Final = 256
 
 
 class Page(NamedTuple):
@@ -26,7 +32,8 @@ def page_of(s3: "S3Client", bucket: str, prefix: str, start: Mapping[str, str]) 
     # boto3 reads any XML, also a proxy's page, as a listing without objects: then this is missing.
     more = page["IsTruncated"]
     listed = [ObjectInfo(item["Key"], item["Size"], etag_of(item.get("ETag"))) for item in page.get("Contents", ())]
-    return Page([info for info in listed if info.key.startswith(prefix)], more, page.get("NextContinuationToken"))
+    ours = [info for info in listed if info.key.startswith(prefix) and len(info.key.encode()) <= _KEY_BYTES]
+    return Page(ours, more, page.get("NextContinuationToken"))
 
 
 def ask_for_no_region(**_: object) -> None:
@@ -43,7 +50,9 @@ def without_weak_condition(params: dict[str, Any], **_: object) -> None:
 
 def etag_of(said: str | None, changed: datetime | None = None) -> str:
     """Some stores and proxies call it weak, or give none: then the time of the change has to do."""
-    return (said or "").removeprefix("W/").strip('"') or (f"{changed:%Y%m%dT%H%M%SZ}" if changed else "")
+    return (said or "").removeprefix("W/").strip('"')[:_ETAG_CHARACTERS] or (
+        f"{changed:%Y%m%dT%H%M%SZ}" if changed else ""
+    )
 
 
 class AtMost:
@@ -69,7 +78,7 @@ def other_size(key: str, size: int) -> StorageUnavailable:
 
 def read_of(body: "StreamingBody", limit: int) -> bytes:
     """Read to the end or to `limit`. Only a read at the end makes boto3 notice that an answer was cut off."""
-    content = bytearray()
-    while len(content) < limit and (block := body.read(limit - len(content))):
-        content += block
-    return bytes(content)
+    content = BytesIO()  # gives what it has without a copy
+    while (left := limit - content.tell()) > 0 and (block := body.read(min(left, _BLOCK))):
+        content.write(block)
+    return content.getvalue()

@@ -12,7 +12,17 @@ from typing import Final, Literal
 
 from sdg_operator.engine.contract import LeafResult, Progress
 from sdg_operator.storage import sample
-from sdg_operator.storage.records import AnswerCounts, FileRef, LeafInput, LeafKind, LeafRecord, ShardProgress, Tokens
+from sdg_operator.storage.records import (
+    MESSAGE_CHARACTERS,
+    REASON_CHARACTERS,
+    AnswerCounts,
+    FileRef,
+    LeafInput,
+    LeafKind,
+    LeafRecord,
+    ShardProgress,
+    Tokens,
+)
 from sdg_operator.storage.workfolder import Untrusted
 
 CHECKPOINT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,120}\.jsonl")
@@ -20,8 +30,6 @@ LOG_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}\.log")
 MAX_LINE_BYTES: Final = 2**20
 """Bound on a sample: the mix's memory rests on it."""
 MAX_CHECKPOINT_LINE_BYTES: Final = 32 * 2**20
-_REASON_CHARACTERS: Final = 100
-_MESSAGE_CHARACTERS: Final = 2000
 _WAITING_CHARACTERS: Final = 300
 _MAX_NUMBER: Final = 2**53
 """The largest count that every JSON reader keeps exactly."""
@@ -53,8 +61,8 @@ def leaf_record(leaf: LeafInput, result: LeafResult, data: FileRef | str | None,
         prompts_given_up=_number(result.prompts_given_up),
         answers=AnswerCounts(**{name: _number(count) for name, count in result.answers}),
         data=data if isinstance(data, FileRef) else None,
-        reason=_text(reason, _REASON_CHARACTERS),
-        message=_text(message, _MESSAGE_CHARACTERS),
+        reason=_text(reason, REASON_CHARACTERS),
+        message=_text(message, MESSAGE_CHARACTERS),
     )
 
 
@@ -67,7 +75,7 @@ def shard_progress(
         attempt=attempt,
         shard=shard,
         pod=pod,
-        phase=_text(progress.phase, _REASON_CHARACTERS) or "",
+        phase=_text(progress.phase, REASON_CHARACTERS) or "",
         leaf=progress.leaf if progress.leaf in paths else None,
         leaf_samples=_number(progress.leaf_samples),
         leaf_expected=_number(progress.leaf_expected),

@@ -435,7 +435,7 @@ def test_a_run_goes_through_bursts(at: At, tmp_path: Path) -> None:
         (out / "samples.jsonl").write_bytes(b'{"output": "a? b"}\n')
         (out / "leaf.json").write_bytes(LeafResult(leaf=leaf, input_digest=DIGEST, outcome="done", samples=1).to_json())
     take_up(store, LAYOUT, tmp_path, tmp_path, attempt=1, shard=0, pod="pod").flush(0.0, whole=True)
-    look = look_at_ledger(store, LAYOUT, Memory(), 1, deciding=True)
+    look = look_at_ledger(store, LAYOUT, Memory(), 1, {"a", "b"}, deciding=True)
     assert look.found is not None
     assert standing(inputs, look.found.records).done == 2
 

@@ -42,7 +42,7 @@ def late(store: Store) -> LateListing:
 
 
 def decide(store: Any, inputs: RunInputs, memory: Memory, attempt: int = 1, *, deciding: bool = True) -> Standing:
-    look = look_at_ledger(store, LAYOUT, memory, attempt, deciding=deciding)
+    look = look_at_ledger(store, LAYOUT, memory, attempt, {leaf.id for leaf in inputs.leaves}, deciding=deciding)
     assert look.found is not None
     return standing(inputs, look.found.records)
 

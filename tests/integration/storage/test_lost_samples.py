@@ -14,7 +14,7 @@ from tests.integration.storage.ledgers import DIGEST, LAYOUT, record_leaf, start
 
 
 def decide(store: Store, inputs: RunInputs, memory: Memory, attempt: int, *, deciding: bool = True) -> Standing:
-    look = look_at_ledger(store, LAYOUT, memory, attempt, deciding=deciding)
+    look = look_at_ledger(store, LAYOUT, memory, attempt, {leaf.id for leaf in inputs.leaves}, deciding=deciding)
     assert look.found is not None
     return standing(inputs, look.found.records)
 

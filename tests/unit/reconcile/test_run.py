@@ -569,6 +569,26 @@ def test_a_canceled_run_ends_within_a_bound_though_its_bucket_is_broken() -> Non
     assert (world.status.state, reason(world.status)) == ("canceled", Reason.FILES_NOT_MIXED)
 
 
+def test_a_canceled_run_whose_records_are_being_read_keeps_its_mix() -> None:
+    world = at_work(leaves=2)
+    world.make_leaf(the_pod(world))
+    world.reachable = False
+    world.spec = world.spec.model_copy(update={"cancel": True})
+    for _ in range(10):
+        world.run_job_controller()
+        world.collect_garbage()
+        world.operate()
+    reading = Problem(Reason.FETCHING, "The records of finished leaves are being read: 1 of 2.")
+    for _ in range(3):
+        world.now += timedelta(seconds=CANCEL_BOUND_SECONDS + 1)
+        world.status = decide(replace(world.observe(), ledger=Look(problem=reading)), world.now).status
+        assert (world.status.state, world.status.message) == ("queued", reading.message)
+    world.reachable = True
+    world.settle()
+    assert outcome(world)[0] == "canceled"
+    assert reason(world.status) == Reason.CANCELED
+
+
 def canceled_before_its_mix() -> World:
     """A canceled run with a finished leaf, whose mix pod has not started."""
     world = at_work(leaves=2)
