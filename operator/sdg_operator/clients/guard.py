@@ -6,6 +6,7 @@ So its connections are replaced by these; botocore has no public place for that,
 """
 
 import ipaddress
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -25,8 +26,12 @@ if TYPE_CHECKING:
 
 Range = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-MAX_ANSWER_BYTES: Final = 16 * 2**20
-"""Bound on an answer that boto3 reads whole: a page of 1000 keys has at most a few megabytes."""
+MAX_ANSWER_BYTES: Final = 4 * 2**20
+"""Bound on an answer that boto3 reads whole: a page of 1,000 keys of 1,024 bytes each has less than half of it."""
+_MAX_MARKS: Final = 200_000
+"""Elements and attributes take a hundred times their bytes; a page of 1,000 keys has some 20,000."""
+_DECLARED: Final = re.compile(rb"<!(?:ENTITY|ATTLIST)")
+_LONG_VALUE: Final = re.compile(rb"""=\s*+(?:"[^"]{256}|'[^']{256})""")
 
 _this_thread = threading.local()
 
@@ -128,12 +133,22 @@ def _bounded(response: BaseHTTPResponse) -> Callable[..., Iterator[bytes]]:
     whole = response.stream
 
     def stream(amt: int | None = 2**16, decode_content: bool | None = None) -> Iterator[bytes]:
-        seen = 0
+        content = bytearray()
         for part in whole(amt, decode_content):
-            seen += len(part)
-            if seen > MAX_ANSWER_BYTES:
+            content += part
+            if len(content) > MAX_ANSWER_BYTES:
                 response.close()
                 raise OSError(f"the answer has more than {MAX_ANSWER_BYTES} bytes")
-            yield part
+        if _grows(content):
+            raise OSError("the answer would take far more memory than it has bytes")
+        yield bytes(content)
 
     return stream
+
+
+def _grows(xml: bytearray) -> bool:
+    """Whether its text says more than it is long: by very many elements, by words that stand for others, or by a
+    namespace of great length, which becomes a part of each element's name. None of S3's answers does."""
+    if sum(map(xml.count, (b"<", b"'", b'"'))) > _MAX_MARKS or _DECLARED.search(xml):
+        return True
+    return b"xmlns" in xml and _LONG_VALUE.search(xml) is not None
