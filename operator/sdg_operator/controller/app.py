@@ -69,20 +69,21 @@ class Operator:
         )
         self._publisher = Publisher(api, self._metrics, self._identity)
         wanted = WantedChecks(self._queue.mark)
+        self._runs = DataGenerationReconciler(
+            api,
+            self._stores,
+            options.settings,
+            publish=self._publisher.publish,
+            want_check=wanted.want,
+            ended=self._metrics.run_ended,
+        )
         self._workers = Workers(
             self._queue,
             {
                 "Taxonomy": TaxonomyReconciler(
                     api, self._stores, options.settings, publish=self._publisher.publish, wanted=wanted
                 ),
-                "DataGeneration": DataGenerationReconciler(
-                    api,
-                    self._stores,
-                    options.settings,
-                    publish=self._publisher.publish,
-                    want_check=wanted.want,
-                    ended=self._metrics.run_ended,
-                ),
+                "DataGeneration": self._runs,
             },
             self._metrics,
             limits.workers,
@@ -180,6 +181,7 @@ class Operator:
         finally:
             self._metrics.leader.set(0)
             await self._workers.stop()
+            await self._runs.stop()
             await self._publisher.stop()
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)

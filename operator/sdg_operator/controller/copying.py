@@ -25,11 +25,13 @@ PART_BYTES: Final = 8 << 20
 """The operator holds no more of a snapshot at once; every store takes parts of 5 MiB and more."""
 MAX_BYTES: Final = 2 << 30
 _AT_ONCE: Final = 4
+"""Parts that are held in memory."""
 _LEAST_SECONDS: Final = 120.0
 _SLOWEST: Final = 1 << 20
-"""Bytes a second; a copy that is slower over all is given up."""
+"""Bytes a second; a copy that is slower over all, without what it waited for others, is given up."""
 _TRIES: Final = 3
 _PAUSE_SECONDS: Final = 5.0
+_STOP_SECONDS: Final = 5.0
 _KEPT_SECONDS: Final = 120.0
 """How long an outcome waits to be asked for."""
 
@@ -68,7 +70,7 @@ class _Work:
 
 class Copies:
     """All copies under way. A pass asks for one again and again until it is there; its store's pace is nobody else's
-    matter: a namespace has one copy at a time."""
+    matter: a namespace has one copy at a time, and all take turns part by part."""
 
     def __init__(self, stores: ObjectStores, wait_seconds: float = 5.0) -> None:
         """A pass waits so long for its copy, so that small ones need no second pass."""
@@ -82,30 +84,41 @@ class Copies:
         """None once the snapshot is there, else how far it is. Raises `CopyFailed`."""
         work = self._under_way.get(copy)
         if work is None:
-            if await self._run(copy.target, lambda store: store.head(copy.key)) is not None:
-                return None
-            work = self._begin(copy)
+            there = await self._is_there(copy)
+            work = self._under_way.get(copy)  # others may have asked meanwhile
+            if work is None:
+                if there:
+                    return None
+                work = self._begin(copy)
         if work.task is None:  # pragma: no cover - `_begin` sets it
             raise AssertionError("a copy has no task")
         await asyncio.wait((work.task,), timeout=self._wait_seconds)
         if not work.task.done():
             return f"{work.copied >> 20} of {work.size >> 20} MiB"
-        self._under_way.pop(copy, None)
+        self._forget(copy, work)
         work.task.result()
         return None
+
+    async def stop(self) -> None:
+        """Give up what is under way, and have the stores forget what they took of it."""
+        tasks = [work.task for work in self._under_way.values() if work.task]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_STOP_SECONDS)
+
+    def _forget(self, copy: Copy, work: _Work) -> None:
+        if self._under_way.get(copy) is work:
+            del self._under_way[copy]
 
     def _begin(self, copy: Copy) -> _Work:
         work = self._under_way[copy] = _Work()
         loop = asyncio.get_running_loop()
 
-        def forget() -> None:
-            if self._under_way.get(copy) is work:
-                del self._under_way[copy]
-
         def ended(task: "asyncio.Task[None]") -> None:
             if not task.cancelled() and (error := task.exception()):
                 log.info("snapshot %s was not copied into the bucket of %s: %s", copy.digest, copy.target, error)
-            loop.call_later(_KEPT_SECONDS, forget)
+            loop.call_later(_KEPT_SECONDS, self._forget, copy, work)
 
         work.task = asyncio.create_task(self._bring(copy, work), name=own_name("copy"))
         work.task.add_done_callback(ended)
@@ -115,7 +128,9 @@ class Copies:
         lock = self._namespaces.get(copy.target.namespace)
         if lock is None:
             lock = self._namespaces[copy.target.namespace] = asyncio.Lock()
-        async with lock, self._places:
+        async with lock:
+            if await self._is_there(copy):  # brought by the copy before, since it was looked for
+                return
             found = await self._run(copy.source, lambda store: store.head(copy.key))
             if found is None:
                 raise CopyFailed(ObjectNotFound(copy.key), copy.source)
@@ -125,17 +140,21 @@ class Copies:
             upload = await self._run(copy.target, lambda store: store.begin_upload(copy.key))
             bound = _LEAST_SECONDS + work.size / _SLOWEST
             try:
-                async with asyncio.timeout(bound):
-                    await self._parts(copy, work, upload)
-            except (CopyFailed, TimeoutError) as error:
+                await self._parts(copy, work, upload, bound)
+            except (CopyFailed, TimeoutError, asyncio.CancelledError) as error:
                 with suppress(StorageError):
                     await self._stores.run(copy.target, lambda store: store.drop_upload(copy.key, upload))
-                if isinstance(error, CopyFailed):
+                if not isinstance(error, TimeoutError):
                     raise
                 late = StorageUnavailable("Timeout", f"{work.size >> 20} MiB took longer than {bound:.0f} s")
                 raise CopyFailed(late, copy.target) from error
 
-    async def _parts(self, copy: Copy, work: _Work, upload: str) -> None:
+    async def _is_there(self, copy: Copy) -> bool:
+        return await self._run(copy.target, lambda store: store.head(copy.key)) is not None
+
+    async def _parts(self, copy: Copy, work: _Work, upload: str, left: float) -> None:
+        """Bring all parts, at work for no more than `left` seconds; raises TimeoutError."""
+        loop = asyncio.get_running_loop()
         parts: list[str] = []
         seen = hashlib.sha256()
 
@@ -144,9 +163,14 @@ class Copies:
 
         while work.copied < work.size:
             length = min(PART_BYTES, work.size - work.copied)
-            body = await self._run(copy.source, lambda store: store.get_range(copy.key, work.copied, length))  # noqa: B023 - awaited here
-            await asyncio.to_thread(seen.update, body)
-            parts.append(await self._run(copy.target, lambda store: put(store, body)))  # noqa: B023 - awaited here
+            async with self._places:
+                began = loop.time()
+                async with asyncio.timeout(left):
+                    body = await self._run(copy.source, lambda store: store.get_range(copy.key, work.copied, length))  # noqa: B023 - awaited here
+                    await asyncio.to_thread(seen.update, body)
+                    parts.append(await self._run(copy.target, lambda store: put(store, body)))  # noqa: B023 - awaited here
+                del body
+                left -= loop.time() - began
             work.copied += length
         if f"sha256:{seen.hexdigest()}" != copy.digest:
             text = f"{copy.key} is not what a check wrote; ask for a new check of the Taxonomy"

@@ -84,7 +84,7 @@ class DataGenerationReconciler:
         try:
             body = await self._api.get(Resource.DATA_GENERATIONS, key.namespace, key.name)
         except NotFound:
-            self._observer.forget(key)
+            self._forget(key)
             return None
         try:
             seen, plan = await self._look_and_act(self._observer.read(body, self._now()))
@@ -98,12 +98,20 @@ class DataGenerationReconciler:
             await self._publish(body, event)
         self._ask_for_check(key, seen, plan)
         if plan.status.state in TERMINAL_STATES:
-            self._observer.forget(key)
+            self._forget(key)
             if seen.status.state in TERMINAL_STATES:
                 return None
             self._ended(seen.created, plan.status)
             return Again(0)  # the Jobs of a run that has just ended are let go in the next pass
         return None if plan.again_seconds is None else Again(plan.again_seconds)
+
+    async def stop(self) -> None:
+        """End what goes on beside the passes, once no pass is at work."""
+        await self._executor.stop()
+
+    def _forget(self, key: Key) -> None:
+        self._observer.forget(key)
+        self._executor.forget(key)
 
     async def _look_and_act(self, read: RunSeen) -> tuple[RunSeen, RunPlan]:
         try:

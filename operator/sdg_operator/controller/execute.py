@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, Final
@@ -22,7 +23,7 @@ from sdg_operator.clients.protocols import (
 from sdg_operator.controller.copying import Copies, Copy, CopyFailed
 from sdg_operator.controller.observe_bucket import problem
 from sdg_operator.reconcile.cluster import job_view
-from sdg_operator.reconcile.names import WATCH_LABEL, Owner
+from sdg_operator.reconcile.names import WATCH_LABEL, Key, Owner
 from sdg_operator.reconcile.plan import (
     Action,
     CopySnapshot,
@@ -38,8 +39,12 @@ from sdg_operator.reconcile.reasons import Reason
 from sdg_operator.reconcile.snapshot import Problem
 from sdg_operator.storage.store import StorageError, Store
 
-_AT_ONCE: Final = 100
-"""Objects written in one dealing with a store: few enough for its bound of time where each takes half a second."""
+_AT_ONCE: Final = 50
+"""Objects written in one dealing with a store: few enough for its bound of time where each takes a second."""
+_WRITERS: Final = 3
+"""Fewer than the places of a namespace: others of it are served meanwhile."""
+_WRITE_SECONDS: Final = 30.0
+"""Then what is left is for the next pass: a pass has a bound, and what holds the run back is to be said."""
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +64,16 @@ class Executor:
         self._api = api
         self._stores = stores
         self._copies = Copies(stores)
+        self._written: dict[Key, dict[tuple[SecretRef, str], int]] = {}
+        """Of plans that were not done to their end: what was written where, as hashes of the bodies."""
+
+    async def stop(self) -> None:
+        """End what goes on beside the passes."""
+        await self._copies.stop()
+
+    def forget(self, key: Key) -> None:
+        """The resource has ended or is gone."""
+        self._written.pop(key, None)
 
     async def execute(self, owner: Owner, storage_secret: str | None, actions: Iterable[Action]) -> None:
         """Do the actions in order; raises `Stopped` at the first that is refused."""
@@ -83,18 +98,36 @@ class Executor:
                     await self._delete_pod(owner.namespace, action)
                 case ReleaseJob():
                     await self._release(owner.namespace, action)
+        self.forget(owner.key)
 
     async def _put(self, owner: Owner, storage_secret: str | None, objects: Sequence[PutObject]) -> None:
         if storage_secret is None:
             raise AssertionError("an object was to be written before its store was known")
         secret = SecretRef(owner.namespace, storage_secret)
-        parts = (objects[first : first + _AT_ONCE] for first in range(0, len(objects), _AT_ONCE))
-        written = (self._stores.run(secret, partial(_write, part)) for part in parts)
-        for error in await asyncio.gather(*written, return_exceptions=True):
+        # A single object costs nothing to write again, and its Job may need it long after.
+        written = self._written.setdefault(owner.key, {}) if len(objects) > 1 else {}
+        left = [each for each in objects if written.get((secret, each.key)) != hash(each.body)]
+        until = time.monotonic() + _WRITE_SECONDS
+
+        def write(part: Sequence[PutObject], store: Store) -> None:
+            for each in part:
+                store.put_bytes(each.key, each.body)
+                written[secret, each.key] = hash(each.body)
+
+        async def write_on() -> None:
+            while left and time.monotonic() < until:
+                part = left[-_AT_ONCE:]
+                del left[-_AT_ONCE:]
+                await self._stores.run(secret, partial(write, part))
+
+        for error in await asyncio.gather(*(write_on() for _ in range(_WRITERS)), return_exceptions=True):
             if isinstance(error, StorageError):
                 raise Stopped(problem(error, "The run's folder in the bucket cannot be written", secret)) from error
             if error is not None:
                 raise error
+        if left:
+            text = f"{len(objects) - len(left)} of {len(objects)} records are written into the run's folder."
+            raise Stopped(Problem(Reason.FETCHING, text))
 
     async def _copy(self, namespace: str, action: CopySnapshot) -> None:
         """A large snapshot takes longer than a pass may: until it is there the run waits, and says how far it is."""
@@ -164,8 +197,3 @@ class Executor:
             await self._api.patch(Resource.JOBS, namespace, action.name, patch)
         except (NotFound, Conflict, Refused, Forbidden) as error:
             log.debug("Job %s keeps its label: %s", action.name, error)
-
-
-def _write(objects: Sequence[PutObject], store: Store) -> None:
-    for each in objects:
-        store.put_bytes(each.key, each.body)
