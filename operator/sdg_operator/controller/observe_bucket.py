@@ -53,7 +53,7 @@ _READERS: Final = 3
 """Fewer than the places of a namespace: others of it are served meanwhile."""
 _READ_SECONDS: Final = 30.0
 """A look reads new records for no longer."""
-_TURN_SECONDS: Final = 10.0
+_TURN_SECONDS: Final = 5.0
 """A reader then gives its place to whoever waits."""
 _PATIENCE_SECONDS: Final = 120.0
 _PATIENCE_INTERVALS: Final = 10
@@ -161,7 +161,12 @@ async def look_at_work(
             return Look(problem=problem(error, what, secret))
         if isinstance(error, BaseException) and not isinstance(error, StorageError):
             raise error
-    return await look_in(stores, secret, look, what)
+    return _being_read(memory) if memory.unread else await look_in(stores, secret, look, what)
+
+
+def _being_read(memory: Memory) -> Look[Ledger]:
+    text = f"The records of finished leaves are being read: {memory.known} of {memory.known + len(memory.unread)}."
+    return Look(problem=Problem(Reason.FETCHING, text))
 
 
 def look_at_ledger(
@@ -178,8 +183,7 @@ def look_at_ledger(
     if len(memory.unread) <= _FEW_UNREAD:
         _read_on(store, memory)
     if memory.unread:
-        text = f"The records of finished leaves are being read: {memory.known} of {memory.known + len(memory.unread)}."
-        return Look(problem=Problem(Reason.FETCHING, text))
+        return _being_read(memory)
     if deciding:
         unlisted = islice((key for key in memory.records if key not in keys), MAX_LOOKS)
         keys |= {key for key in unlisted if store.head(key) is not None}

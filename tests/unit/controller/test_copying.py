@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -69,7 +69,7 @@ class Buckets:
 
 
 @pytest.fixture
-def buckets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Buckets]:
+def buckets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Buckets:
     monkeypatch.setattr(copying, "PART_BYTES", 1)
     return Buckets(tmp_path)
 

@@ -9,7 +9,7 @@ import pytest
 
 from sdg_operator.controller.execute import Executor, Stopped
 from sdg_operator.reconcile.names import Owner
-from sdg_operator.reconcile.plan import PutObject, PutObjects
+from sdg_operator.reconcile.plan import Action, PutObject, PutObjects
 from sdg_operator.reconcile.reasons import Reason
 from sdg_operator.storage.folder import FolderStore
 from sdg_operator.storage.store import StorageUnavailable
@@ -95,7 +95,8 @@ async def test_what_was_written_counts_for_its_bucket_and_its_plan_alone(stores:
 
 
 async def test_a_single_object_is_written_in_each_pass_of_its_plan(stores: OneBucket[Counting]) -> None:
-    executor, plan = Executor(NO_API, stores), [PutObject("plan", b"{}"), OBJECTS]
+    executor = Executor(NO_API, stores)
+    plan: list[Action] = [PutObject("plan", b"{}"), OBJECTS]
     stores.store.away_after = 400
     with pytest.raises(Stopped):
         await executor.execute(OWNER, "sdg-storage", plan)
