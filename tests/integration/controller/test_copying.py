@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 import random
+import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,8 +20,10 @@ from sdg_operator.clients.stores import SecretStores
 from sdg_operator.controller import copying
 from sdg_operator.controller.copying import PART_BYTES, Copies, Copy, CopyFailed
 from sdg_operator.storage.layout import snapshot_key
-from tests.integration.controller.objects import apply, storage_secret
+from tests.integration.controller.objects import apply, ready_for_runs, run, storage_secret
+from tests.integration.controller.operators import SETTINGS, OperatorProcess
 from tests.integration.peak import fresh_peak_bytes, peak_bytes
+from tests.integration.storage.answers import Answer, Asked, faulty_store
 
 pytestmark = pytest.mark.deep  # it measures memory
 
@@ -136,6 +140,52 @@ async def test_passes_that_ask_at_once_share_one_copy(
         assert await found.ask(Copy(digest, *refs)) is None, "it is there already"
     assert content(target, bucket, digest) == digest
     assert "Uploads" not in target.list_multipart_uploads(Bucket=bucket)
+
+
+class Uploads:
+    """A store that takes the first part of an upload and is slow with the next; tells what it was asked to forget."""
+
+    def __init__(self) -> None:
+        self.in_the_middle = threading.Event()
+        self.dropped: list[str] = []
+
+    def __call__(self, asked: Asked) -> Answer:
+        if asked.method == "POST" and "uploads" in asked.query:
+            body = b"<InitiateMultipartUploadResult><UploadId>upload-1</UploadId></InitiateMultipartUploadResult>"
+            return Answer(200, body=body)
+        if asked.method == "PUT":
+            if asked.query["partNumber"] == "2":
+                self.in_the_middle.set()
+                time.sleep(5)
+            return Answer(200, headers={"ETag": '"part"'})
+        if asked.method == "DELETE":
+            self.dropped.append(asked.query["uploadId"])
+            return Answer(204)
+        return Answer(404, "" if asked.method == "HEAD" else "NoSuchKey")
+
+
+def test_an_operator_that_is_asked_to_end_leaves_no_upload_behind(
+    api_server: ApiAccess, namespace: str, s3_server: S3Access, s3_client: S3Client, bucket: str, tmp_path: Path
+) -> None:
+    ready_for_runs(api_server, namespace, s3_server, s3_client, bucket, tmp_path)
+    body = (tmp_path / f"snapshot-{namespace}").read_bytes() + bytes(3 * PART_BYTES)
+    digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
+    s3_client.put_object(Bucket=bucket, Key=snapshot_key(digest), Body=body)
+    uploads = Uploads()
+    settings = {**SETTINGS, "allowed": {"storageSecrets": ["sdg-storage", "run-storage"]}}
+    flags = [f"--namespace={namespace}"]
+    with (
+        faulty_store(uploads) as endpoint,
+        OperatorProcess(tmp_path, api_server.kubeconfig, *flags, settings=settings) as operator,
+    ):
+        storage_secret(api_server, namespace, s3_server, bucket, "run-storage", AWS_S3_ENDPOINT=endpoint)
+        operator.wait_ready()
+        wanted = run("birds-1", digest, output={"secretName": "run-storage"})
+        apply(api_server, wanted | {"metadata": {"name": "birds-1", "namespace": namespace}})
+        assert uploads.in_the_middle.wait(120), operator.last_words()
+        operator.stop()
+        assert uploads.dropped == ["upload-1"]
+        assert "Traceback" not in operator.text()
 
 
 async def test_what_cannot_be_copied_is_said_with_the_secret_and_leaves_nothing_behind(
