@@ -18,7 +18,7 @@ from sdg_operator.storage.layout import RunLayout
 from sdg_operator.storage.records import KNOWLEDGE_FLOW, MergeFile, MixPlan, Origin, RunInputs
 from sdg_operator.storage.store import Store
 
-MAX_SOURCES: Final = 50_000
+MAX_SOURCES: Final = 20_000
 _MAX_FILES: Final = 1000
 _MAX_FLOWS: Final = 16 << 20
 """Together less than the frozen choice of samples may have: a leaf takes some 700 bytes there. Each file is looked at
