@@ -111,10 +111,10 @@ async def test_what_two_merged_runs_share_is_there_once(
 async def test_a_merge_of_merges_beyond_what_can_be_frozen_is_refused(
     api_server: ApiAccess, secret: SecretRef, s3_client: "S3Client", bucket: str
 ) -> None:
-    ended_run(api_server, secret, "half", leaves(0, 30_000), s3_client, bucket)
-    ended_run(api_server, secret, "rest", leaves(30_000, 20_001), s3_client, bucket)
+    ended_run(api_server, secret, "half", leaves(0, 12_000), s3_client, bucket)
+    ended_run(api_server, secret, "rest", leaves(12_000, 8_001), s3_client, bucket)
     problem = (await look(api_server, secret, {"dataGeneration": "half"}, {"dataGeneration": "rest"})).problem
     assert problem is not None
     assert (problem.reason, problem.final) == (Reason.INVALID_SPEC, True)
-    assert "50000 leaves" in problem.message
+    assert "20000 leaves" in problem.message
     assert (await look(api_server, secret, {"dataGeneration": "half"})).found is not None
