@@ -212,7 +212,7 @@ class TaxonomyWorld:
         plan = decide(seen, self.now)
         if decide(self.observe(), self.now) != plan:
             self.broken.append("equal snapshots gave different plans")
-        said = clock.seconds_until(seen.status.check.not_before, self.now)
+        said = clock.seconds_until(seen.status.check.not_before, self.now, float("inf"))
         if plan.status == seen.status and said and (plan.again_seconds is None or plan.again_seconds > max(said, 10)):
             self.broken.append(f"a check is to be repeated in {said} s, and is looked at in {plan.again_seconds} s")
         if hold:

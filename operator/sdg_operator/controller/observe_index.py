@@ -4,9 +4,7 @@ import tarfile
 import zlib
 from typing import Final
 
-from pydantic import ValidationError
-
-from sdg_operator.controller.parsing import ONE_AT_A_TIME
+from sdg_operator.controller.parsing import ONE_AT_A_TIME, parsed
 from sdg_operator.reconcile.reasons import Reason
 from sdg_operator.reconcile.snapshot import Look, Problem
 from sdg_operator.storage.layout import snapshot_key
@@ -17,8 +15,6 @@ _PACKED_BYTES: Final = INDEX_BYTES // 2
 """Digests, half of which is packed away, are most of an index that could be so large."""
 _BLOCK: Final = 512
 _MAX_DOCUMENTS: Final = 10_000
-_VALUES_A_LEAF: Final = 32
-"""Twice what a leaf has; a folder's name may hold commas."""
 
 
 def look_at_index(store: Store, digest: str, max_leaves: int) -> Look[SnapshotIndex]:
@@ -41,14 +37,7 @@ def look_at_index(store: Store, digest: str, max_leaves: int) -> Look[SnapshotIn
 def read_index(start: bytes, max_leaves: int) -> SnapshotIndex:
     """Unpack the index from the first bytes of a snapshot; raises ValueError and what tarfile and zlib raise."""
     with ONE_AT_A_TIME:
-        body = _unpacked(start)
-        # Counted before it is parsed: of a list of empty strings each takes many times its bytes.
-        if sum(map(body.count, (b",", b"[", b"{"))) > _VALUES_A_LEAF * max_leaves + 2 * _MAX_DOCUMENTS:
-            raise ValueError("its index holds too much")
-        try:
-            index = SnapshotIndex.model_validate_json(body)
-        except ValidationError as error:
-            raise ValueError("its index cannot be read") from error
+        index = parsed(SnapshotIndex, _unpacked(start), max_leaves)
     if len(index.leaves) > max_leaves or sum(len(leaf.documents) for leaf in index.leaves) > _MAX_DOCUMENTS:
         raise ValueError("its index holds too much")
     return index

@@ -1,6 +1,5 @@
 """Times as the API writes them."""
 
-import math
 from datetime import UTC, datetime, timedelta
 
 
@@ -26,7 +25,7 @@ def seconds_since(text: str | None, now: datetime) -> float:
     return max(0.0, (now - then).total_seconds()) if then else 0.0
 
 
-def seconds_until(text: str | None, now: datetime, longest: float = math.inf) -> float:
+def seconds_until(text: str | None, now: datetime, longest: float) -> float:
     """Seconds from now to then; 0 where then is unknown or past, or further away than it can be (a clock that was set
     back)."""
     then = from_text(text)

@@ -3,8 +3,6 @@
 import gzip
 import io
 import json
-import subprocess
-import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +15,7 @@ from sdg_operator.reconcile.reasons import Reason
 from sdg_operator.storage.folder import FolderStore
 from sdg_operator.storage.layout import snapshot_key
 from sdg_operator.storage.records import INDEX_BYTES, SnapshotIndex, SnapshotLeaf
+from tests.unit.controller.looking import look_in_own_process
 
 DIGEST = "sha256:" + "a" * 64
 LEAVES = 5_000
@@ -75,24 +74,10 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_an_index_made_to_fill_the_operators_memory_is_refused(name: str, tmp_path: Path) -> None:
-    """In a process of its own, whose peak is that of this read alone."""
-    store = FolderStore(tmp_path)
-    store.put_bytes(snapshot_key(DIGEST), HOSTILE[name]())
-    code = (
-        "import sys\n"
-        "from pathlib import Path\n"
-        "from sdg_operator.controller.observe_index import look_at_index\n"
-        "from sdg_operator.storage.folder import FolderStore\n"
-        "status = Path('/proc/self/status')\n"
-        "peak = lambda: int(status.read_text().partition('VmHWM:')[2].split()[0])\n"
-        "before = peak()\n"
-        f"look = look_at_index(FolderStore(Path(sys.argv[1])), {DIGEST!r}, {LEAVES})\n"
-        "print(look.problem.message if look.problem else '', peak() - before, sep='|')\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
-    message, grown = done.stdout.split("|")
+    FolderStore(tmp_path).put_bytes(snapshot_key(DIGEST), HOSTILE[name]())
+    message, grown = look_in_own_process(tmp_path, f"look_at_index(store, {DIGEST!r}, {LEAVES}).problem.message")
     assert "is not what a check wrote" in message
-    assert int(grown) < 48 * 1024, f"it took {int(grown) >> 10} MiB"
+    assert grown < 48 << 20, f"it took {grown >> 20} MiB"
 
 
 REFUSED: dict[str, bytes] = {

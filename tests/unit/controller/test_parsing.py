@@ -1,8 +1,6 @@
 """Documents in a bucket that others can write to: what we write is read, and what fills the memory is not."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from sdg_operator.storage.records import (
     SampleSettings,
     Tokens,
 )
+from tests.unit.controller.looking import look_in_own_process
 from tests.unit.storage.test_ledger import leaf
 
 LEAVES = 5_000
@@ -86,24 +85,11 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_manifest_made_to_fill_the_operators_memory_is_none(name: str, tmp_path: Path) -> None:
-    """In a process of its own, whose peak is that of this read alone."""
     FolderStore(tmp_path).put_bytes(LAYOUT.manifest, HOSTILE[name]())
-    code = (
-        "import sys\n"
-        "from pathlib import Path\n"
-        "from sdg_operator.controller.observe_bucket import look_at_result\n"
-        "from sdg_operator.storage.folder import FolderStore\n"
-        "from sdg_operator.storage.layout import RunLayout\n"
-        "status = Path('/proc/self/status')\n"
-        "peak = lambda: int(status.read_text().partition('VmHWM:')[2].split()[0])\n"
-        "before = peak()\n"
-        f"look = look_at_result(FolderStore(Path(sys.argv[1])), RunLayout({LAYOUT.root!r}), {LEAVES})\n"
-        "print(look.found.manifest_fault, peak() - before, sep='|')\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
-    fault, grown = done.stdout.split("|")
+    look = f"look_at_result(store, RunLayout({LAYOUT.root!r}), {LEAVES}).found.manifest_fault"
+    fault, grown = look_in_own_process(tmp_path, look)
     assert "manifest.json is none" in fault
-    assert int(grown) < 48 * 1024, f"it took {int(grown) >> 10} MiB"
+    assert grown < 48 << 20, f"it took {grown >> 20} MiB"
 
 
 def test_a_manifest_of_few_leaves_may_not_tell_of_many(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_who_is_disrupted_again_and_again_without_progress_pauses() -> None:
             world.make_leaf(the_pod(world))
         world.delete_job(next(iter(world.jobs)))
         operate_until(world, lambda s, n=attempt: s.attempt.number == n)  # type: ignore[misc]
-        pauses.append(clock.seconds_until(world.status.attempt.not_before, world.now))
+        pauses.append(clock.seconds_until(world.status.attempt.not_before, world.now, 600))
         world.now += timedelta(seconds=pauses[-1])
         operate_until(world, lambda s: s.attempt.job_uid is not None)
         world.run_job_controller()
@@ -554,7 +554,8 @@ def test_suspend_is_ignored_while_mixing_and_the_message_says_so() -> None:
     assert outcome(world)[0] == "completed"
 
 
-def test_a_canceled_run_ends_within_a_bound_though_its_bucket_is_broken() -> None:
+def canceled_without_its_bucket() -> World:
+    """A canceled run with a finished leaf whose pods are gone, and whose bucket has been away since."""
     world = at_work(leaves=2)
     world.make_leaf(the_pod(world))
     world.reachable = False
@@ -563,6 +564,11 @@ def test_a_canceled_run_ends_within_a_bound_though_its_bucket_is_broken() -> Non
         world.run_job_controller()
         world.collect_garbage()
         world.operate()
+    return world
+
+
+def test_a_canceled_run_ends_within_a_bound_though_its_bucket_is_broken() -> None:
+    world = canceled_without_its_bucket()
     assert world.status.state != "canceled"
     world.now += timedelta(seconds=CANCEL_BOUND_SECONDS + 1)
     world.operate()
@@ -570,14 +576,7 @@ def test_a_canceled_run_ends_within_a_bound_though_its_bucket_is_broken() -> Non
 
 
 def test_a_canceled_run_whose_records_are_being_read_keeps_its_mix() -> None:
-    world = at_work(leaves=2)
-    world.make_leaf(the_pod(world))
-    world.reachable = False
-    world.spec = world.spec.model_copy(update={"cancel": True})
-    for _ in range(10):
-        world.run_job_controller()
-        world.collect_garbage()
-        world.operate()
+    world = canceled_without_its_bucket()
     reading = Problem(Reason.FETCHING, "The records of finished leaves are being read: 1 of 2.")
     for _ in range(3):
         world.now += timedelta(seconds=CANCEL_BOUND_SECONDS + 1)
