@@ -14,18 +14,10 @@ from sdg_operator.api.settings import Settings
 from sdg_operator.api.taxonomy import TaxonomySpec, TaxonomyStatus
 from sdg_operator.clients.protocols import Kubernetes, NotFound, ObjectStores, Resource, SecretRef
 from sdg_operator.controller import observe
-from sdg_operator.controller.observe_bucket import (
-    FrozenCache,
-    Memory,
-    look_at_frozen,
-    look_at_frozen_plan,
-    look_at_ledger,
-    look_at_result,
-    look_at_work,
-    look_in,
-    problem,
-)
+from sdg_operator.controller.observe_bucket import look_at_result, look_in, problem
+from sdg_operator.controller.observe_frozen import FrozenCache, look_at_frozen, look_at_frozen_plan
 from sdg_operator.controller.observe_index import look_at_index
+from sdg_operator.controller.observe_ledger import Memory, look_at_ledger, look_at_work
 from sdg_operator.controller.observe_merge import MAX_SOURCES, look_at_merge
 from sdg_operator.controller.observe_taxonomy import source_revision
 from sdg_operator.reconcile import clock

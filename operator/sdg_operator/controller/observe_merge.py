@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from sdg_operator.api.common import TERMINAL_STATES
 from sdg_operator.api.datageneration import DataGenerationSpec, DataGenerationStatus, DataSource
 from sdg_operator.clients.protocols import Kubernetes, NotFound, ObjectStores, Resource, SecretRef
-from sdg_operator.controller.observe_bucket import look_at_frozen, look_at_object, look_in
+from sdg_operator.controller.observe_bucket import look_at_object, look_in
+from sdg_operator.controller.observe_frozen import look_at_frozen
 from sdg_operator.controller.parsing import ONE_AT_A_TIME
 from sdg_operator.reconcile.names import Owner
 from sdg_operator.reconcile.reasons import Reason

@@ -12,7 +12,7 @@ import pytest
 
 from sdg_operator.clients.protocols import SecretRef
 from sdg_operator.controller import copying
-from sdg_operator.controller.observe_bucket import Memory, look_at_ledger
+from sdg_operator.controller.observe_ledger import Memory, look_at_ledger
 from sdg_operator.engine.contract import LeafResult
 from sdg_operator.storage import listing, probe, s3
 from sdg_operator.storage.fetch import fetch

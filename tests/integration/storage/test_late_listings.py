@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from sdg_operator.controller.observe_bucket import FrozenCache, Memory, look_at_frozen_plan, look_at_ledger
+from sdg_operator.controller.observe_frozen import FrozenCache, look_at_frozen_plan
+from sdg_operator.controller.observe_ledger import Memory, look_at_ledger
 from sdg_operator.reconcile.leaves import digest
 from sdg_operator.reconcile.reasons import Reason
 from sdg_operator.storage import leaf_data

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sdg_operator.controller.observe_bucket import Memory, look_at_ledger
+from sdg_operator.controller.observe_ledger import Memory, look_at_ledger
 from sdg_operator.storage.fetch import fetch
 from sdg_operator.storage.ledger import Standing, plan_attempt, plan_mix, standing
 from sdg_operator.storage.records import FileRef, LeafRecord, RunInputs

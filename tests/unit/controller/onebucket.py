@@ -1,12 +1,14 @@
-"""The operator's stores, as one bucket whose dealings are threads of their own."""
+"""The operator's stores, as one bucket whose dealings are threads of their own, and are counted."""
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from sdg_operator.clients.protocols import SecretRef
 from sdg_operator.storage.folder import FolderStore
-from sdg_operator.storage.store import Store
+from sdg_operator.storage.store import ObjectInfo, Store
 
 T = TypeVar("T")
 StoreT = TypeVar("StoreT", bound=FolderStore)
@@ -30,3 +32,25 @@ class OneBucket(Generic[StoreT]):
             return await asyncio.to_thread(work, self.store)
         finally:
             self.at_work -= 1
+
+
+class CountingStore(FolderStore):
+    """A folder as a store that counts what it is asked for; of a listing, by the folder in the run's own."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.asked: Counter[str] = Counter()
+
+    def get_bytes(self, key: str, max_bytes: int) -> bytes:
+        self.asked["read"] += 1
+        return super().get_bytes(key, max_bytes)
+
+    def head(self, key: str) -> ObjectInfo | None:
+        self.asked["head"] += 1
+        return super().head(key)
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        self.asked[f"list {prefix.partition('/')[2].partition('/')[2]}"] += 1
+        for path in sorted((self._root / prefix).rglob("*")):
+            if path.is_file():
+                yield ObjectInfo(path.relative_to(self._root).as_posix(), path.stat().st_size, "etag")
