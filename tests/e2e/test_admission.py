@@ -49,6 +49,7 @@ def policy(place: Place) -> Iterator[Callable[..., None]]:
         place.kubectl("delete", body["kind"], body["metadata"]["name"], "--wait=false")
 
 
+@pytest.mark.faults
 def test_a_quota_that_wants_requests_and_limits_of_every_container_is_content(place: Place) -> None:
     hard = "requests.cpu=8,requests.memory=16Gi,limits.cpu=32,limits.memory=64Gi"
     place.kubectl("create", "quota", "all", f"--hard={hard}")

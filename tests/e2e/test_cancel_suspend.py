@@ -57,6 +57,7 @@ def test_cancel_mixes_what_is_finished_and_wins_over_suspend(place: Place, held:
     assert place.all("jobs", "sdg-operator.io/name=none,sdg-operator.io/role=mix") == []
 
 
+@pytest.mark.faults
 def test_once_all_is_made_suspend_and_cancel_come_too_late_and_are_told_so(place: Place) -> None:
     # Room for the Job of the check and for two that generate: the mixes are not let in.
     place.kubectl("create", "quota", "three", "--hard=count/jobs.batch=3")
@@ -80,6 +81,7 @@ def test_once_all_is_made_suspend_and_cancel_come_too_late_and_are_told_so(place
     assert "Cancel came too late" in place.status("canceled")["message"]
 
 
+@pytest.mark.faults
 def test_a_leaf_that_cannot_be_made_fails_a_run_that_allows_none_and_the_others_are_mixed(place: Place) -> None:
     place.script({"action": "status", "status": 400, "text": "too long", "times": -1, "contains": "of list 1,"})
     place.taxonomy(leaves=2)

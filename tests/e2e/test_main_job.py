@@ -86,6 +86,7 @@ def any_uid(operator: Operator) -> Iterator[int]:
     operator.install()
 
 
+@pytest.mark.faults
 def test_a_run_under_any_uid_with_group_0(any_uid: int, place: Place) -> None:
     place.taxonomy(leaves=1)
     place.run()

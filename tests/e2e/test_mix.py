@@ -18,6 +18,7 @@ def slow_mix(operator: Operator) -> Iterator[None]:
     operator.install()
 
 
+@pytest.mark.faults
 def test_a_mix_whose_pod_is_killed_is_made_again(slow_mix: None, place: Place) -> None:
     place.taxonomy(leaves=2)
     place.run()

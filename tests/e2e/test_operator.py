@@ -172,6 +172,7 @@ def test_an_api_server_away_for_half_a_minute_costs_nothing(place: Place, held: 
     assert_made_once(place, leaves=3)
 
 
+@pytest.mark.faults
 def test_a_namespace_with_a_run_can_be_deleted_while_no_operator_is_there(
     place: Place, held: None, operator: Operator
 ) -> None:

@@ -30,13 +30,9 @@ def delete_by_force(place: Place, pod: str) -> None:
     place.kubectl("delete", "pod", pod, "--grace-period=0", "--force")
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
-    "fault",
-    [
-        evict,
-        *(pytest.param(each, marks=pytest.mark.faults) for each in (end_the_engine, kill_the_engine, delete_by_force)),
-    ],
-    ids=lambda fault: fault.__name__,
+    "fault", [evict, end_the_engine, kill_the_engine, delete_by_force], ids=lambda fault: fault.__name__
 )
 def test_a_pod_that_ends_in_mid_run_costs_only_what_was_in_flight(
     place: Place, fault: Callable[[Place, str], None]

@@ -59,6 +59,7 @@ def test_it_gets_the_gpu_and_the_engine_none_and_is_waited_for_when_it_dies(plac
     place.assert_whole(leaves=3)
 
 
+@pytest.mark.faults
 def test_one_that_fails_every_request_while_it_looks_well_is_ended_and_the_next_goes_on(place: Place) -> None:
     place.taxonomy(leaves=3)
     place.run(teacher=served(place, *_SLOWLY), generation=_FEW)

@@ -25,6 +25,7 @@ def until_ready(place: Place, name: str = "lists", reason: str = "Valid", second
         time.sleep(0.1)
 
 
+@pytest.mark.faults
 def test_a_file_broken_between_two_runs_stops_the_second_and_leaves_the_first_as_it_was(place: Place) -> None:
     place.taxonomy(leaves=1)
     place.run("first")
@@ -48,6 +49,7 @@ def test_a_file_broken_between_two_runs_stops_the_second_and_leaves_the_first_as
         assert place.keys(key) == [key], "what a run used stays in the bucket"
 
 
+@pytest.mark.faults
 def test_a_taxonomy_deleted_under_a_run_changes_nothing_for_it(place: Place) -> None:
     place.hold(1, 2)
     place.begin(leaves=3)
@@ -103,6 +105,7 @@ def _of_git(name: str, url: str, **more: Any) -> dict[str, Any]:
     }
 
 
+@pytest.mark.faults
 def test_a_broken_taxonomy_is_described_beside_a_good_one(place: Place) -> None:
     """On a warm node: the image is there, and a check has run before. What it took, and what is said, is printed."""
     place.taxonomy("first", leaves=2)

@@ -135,6 +135,7 @@ def test_every_cause_is_told(troubled: Place, root_image: str, no_command: str, 
             assert status["state"] == "queued"
 
 
+@pytest.mark.faults
 def test_what_was_waited_for_comes_and_the_runs_go_on(place: Place) -> None:
     place.taxonomy(leaves=1)
     place.kubectl("wait", "taxonomy/lists", "--for=condition=Ready", "--timeout=120s")
@@ -156,6 +157,7 @@ def test_what_was_waited_for_comes_and_the_runs_go_on(place: Place) -> None:
         assert why(status) == "Completed"
 
 
+@pytest.mark.faults
 def test_what_no_waiting_can_cure_is_refused_at_once(place: Place) -> None:
     place.apply(place.teacher_secret(api_token="wrong"))
     place.taxonomy(leaves=1)
