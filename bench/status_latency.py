@@ -106,11 +106,10 @@ class Cluster:
         end = {"exitCode": 1, "reason": "Error", "startedAt": now(), "finishedAt": now()}
         await self.api.replace_status(Resource.PODS, state_of(pod, "Failed", {"terminated": end}))
         job = await self.api.get(Resource.JOBS, NAMESPACE, pod["metadata"]["ownerReferences"][0]["name"])
-        said = {"status": "True", "reason": "FailedIndexes", "message": "one failed", "lastTransitionTime": now()}
+        said = {"status": "True", "reason": "PodFailurePolicy", "message": "a pod failed", "lastTransitionTime": now()}
         job["status"] = {
             "startTime": job["metadata"]["creationTimestamp"],
             "failed": 1,
-            "failedIndexes": "0",
             "conditions": [{"type": "FailureTarget", **said}, {"type": "Failed", **said}],
         }
         await self.api.replace_status(Resource.JOBS, job)
@@ -134,6 +133,8 @@ class Cluster:
         lags: dict[str, float] = {}
         while len(lags) < len(names):
             assert time.monotonic() - began < _PATIENCE_SECONDS, "a status never says so"
+            if happening.done():
+                happening.result()  # what was refused is told at once
             for name, status in (await self.statuses(names)).items():
                 if name in names and said(status):
                     lags.setdefault(name, time.monotonic() - sent[name])
