@@ -8,10 +8,14 @@ from typing import Generic, TypeVar
 
 from sdg_operator.clients.protocols import SecretRef
 from sdg_operator.storage.folder import FolderStore
+from sdg_operator.storage.layout import RunLayout
 from sdg_operator.storage.store import ObjectInfo, Store
 
 T = TypeVar("T")
 StoreT = TypeVar("StoreT", bound=FolderStore)
+
+LAYOUT = RunLayout("synthetic_data/0a1b2c3d-0000-4000-8000-000000000001")
+"""Where the one run lies."""
 
 
 class OneBucket(Generic[StoreT]):
@@ -35,7 +39,7 @@ class OneBucket(Generic[StoreT]):
 
 
 class CountingStore(FolderStore):
-    """A folder as a store that counts what it is asked for; of a listing, by the folder in the run's own."""
+    """A folder as a store that counts what it is asked for."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -50,7 +54,7 @@ class CountingStore(FolderStore):
         return super().head(key)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        self.asked[f"list {prefix.partition('/')[2].partition('/')[2]}"] += 1
+        self.asked[f"list {prefix.removeprefix(LAYOUT.root)}"] += 1
         for path in sorted((self._root / prefix).rglob("*")):
             if path.is_file():
                 yield ObjectInfo(path.relative_to(self._root).as_posix(), path.stat().st_size, "etag")

@@ -6,11 +6,8 @@ import pytest
 
 from sdg_operator.controller.observe_bucket import look_at_result
 from sdg_operator.storage.folder import FolderStore
-from sdg_operator.storage.layout import RunLayout
 from sdg_operator.storage.records import Manifest, ManifestFile, RunIdentity, SampleCounts, SampleSettings, Tokens
-from tests.unit.controller.onebucket import CountingStore
-
-LAYOUT = RunLayout("synthetic_data/0a1b2c3d-0000-4000-8000-000000000001")
+from tests.unit.controller.onebucket import LAYOUT, CountingStore
 
 
 def test_a_manifest_too_large_is_no_manifest(tmp_path: Path) -> None:
@@ -55,7 +52,7 @@ def test_the_files_of_a_large_manifest_cost_few_calls_and_its_records_none(mixed
     assert look.found is not None
     assert look.found.manifest is not None
     assert look.found.manifest_fault is None
-    assert mixed.asked == {"read": 1, "list artifacts/": 1, "head": 1}
+    assert mixed.asked == {"read": 1, "list /artifacts/": 1, "head": 1}
 
 
 @pytest.mark.parametrize(

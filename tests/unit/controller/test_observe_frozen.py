@@ -10,10 +10,8 @@ from sdg_operator.controller.observe_frozen import FrozenCache, look_at_frozen
 from sdg_operator.reconcile.leaves import digest
 from sdg_operator.reconcile.reasons import Reason
 from sdg_operator.storage.folder import FolderStore
-from sdg_operator.storage.layout import RunLayout
+from tests.unit.controller.onebucket import LAYOUT
 from tests.unit.storage.test_ledger import inputs, leaf
-
-LAYOUT = RunLayout("synthetic_data/0a1b2c3d-0000-4000-8000-000000000001")
 
 
 @pytest.fixture
@@ -21,8 +19,7 @@ def store(tmp_path: Path) -> FolderStore:
     return FolderStore(tmp_path)
 
 
-def test_what_is_frozen_is_read_a_first_time_without_keeping_it_where_it_is_large(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path)
+def test_what_is_frozen_is_read_a_first_time_without_keeping_it_where_it_is_large(store: FolderStore) -> None:
     body = random.Random(1).randbytes(20 << 20)
     name = digest(body)
     store.put_bytes(LAYOUT.frozen(name), body)

@@ -12,13 +12,11 @@ from sdg_operator.engine.contract import LeafResult
 from sdg_operator.reconcile.reasons import Reason
 from sdg_operator.reconcile.snapshot import Ledger, Look, Problem
 from sdg_operator.storage.folder import FolderStore
-from sdg_operator.storage.layout import RunLayout
 from sdg_operator.storage.said import leaf_record
 from sdg_operator.storage.store import StorageUnavailable
-from tests.unit.controller.onebucket import CountingStore, OneBucket
+from tests.unit.controller.onebucket import LAYOUT, CountingStore, OneBucket
 from tests.unit.storage.test_ledger import DIGEST, leaf, record
 
-LAYOUT = RunLayout("synthetic_data/0a1b2c3d-0000-4000-8000-000000000001")
 LEAVES = ("a", "b", "c", "leaf")
 HUGE = 65 * 1024
 
