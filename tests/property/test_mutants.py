@@ -77,14 +77,14 @@ MUTANTS = [
     Mutant(
         "the Job of an operator that came too late is not stopped",
         "run_generate.py",
-        "    if late := stray(run):",
-        "    if (late := stray(run)) and False:",
+        "    late = stray(run)",
+        "    late = None",
     ),
     Mutant(
         "pods whose Job was deleted without them are left at work",
         "run_generate.py",
-        "    if left := orphans(run):",
-        "    if (left := orphans(run)) and False:",
+        "    if left := orphans(run.alive):",
+        "    if (left := orphans(run.alive)) and False:",
     ),
     Mutant(
         "an outage of the teacher is a failure",

@@ -117,3 +117,36 @@ def test_an_engine_that_says_it_is_done_and_made_nothing_is_followed_by_the_next
     world.end_pod(pod, 0)
     assert ended(world) == "completed"
     assert world.status.attempt.number == 2
+
+
+def test_a_mix_whose_job_was_deleted_without_its_pod_is_stopped_and_made_again() -> None:
+    """Its pod might be kept for ever by a container that somebody added."""
+    world, pod = at_work()
+    world.make_leaf(pod)
+    world.make_leaf(pod)
+    world.end_pod(pod, 0)
+    while not (mixing := [p for p in world.pods.values() if p.role == "mix" and p.phase == "Running"]):
+        world.run_job_controller()
+        world.start_pods()
+        world.operate()
+    (mix,) = mixing
+    mix.added = True
+    (job,) = [name for name, job in world.jobs.items() if job.uid == mix.job_uid]
+    world.orphan_pods(job)
+    world.operate()
+    assert mix.deletion is not None
+    assert ended(world) == "completed"
+
+
+def test_a_pod_without_its_job_and_one_of_a_late_operator_are_stopped_at_once() -> None:
+    world, pod = at_work()
+    (job,) = world.jobs
+    world.orphan_pods(job)
+    world.create(world.asked[0], fresh=False)
+    world.run_job_controller()
+    world.start_pods()
+    late = next(p for p in world.pods.values() if p is not pod and p.phase == "Running")
+    world.operate()
+    assert pod.deletion is not None
+    assert late.deletion is not None
+    assert ended(world) == "completed"

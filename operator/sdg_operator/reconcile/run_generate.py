@@ -76,10 +76,11 @@ def _step(run: Run) -> RunPlan:
 
 def _advance(run: Run) -> RunPlan:
     seen, attempt, job = run.seen, run.attempt, run.seen.job
-    if left := orphans(run):
+    late = stray(run)
+    if left := orphans(run.alive):
         why = Problem(Reason.STOPPING, f"Pod {left[0].name} is stopped: {left[0].reason}.")
-        return plan(seen, kept(seen, run.now, why), *left, again=SOON)
-    if late := stray(run):
+        return plan(seen, kept(seen, run.now, why), *left, *([late] if late else []), again=SOON)
+    if late:
         why = Problem(Reason.STOPPING, f"Job {late.name} is stopped: {late.reason}.")
         told = attempt.job_uid is None and all(pod.keepers for pod in run.alive)  # why, and that another follows
         status = counted(seen, seen.status, run.now) if told else kept(seen, run.now, why)

@@ -1,5 +1,6 @@
 """A look at a generating run, and what in it calls for stopping the attempt at hand."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -64,12 +65,12 @@ def stray(run: Run) -> DeleteJob | None:
     return None
 
 
-def orphans(run: Run) -> tuple[DeletePod, ...]:
-    """Pods at work whose Job was deleted without them, which is what a plain DELETE of the API does: they would heed
-    neither cancel nor deadline, nor end with the run. They have their time to flush."""
+def orphans(alive: Iterable[PodView]) -> tuple[DeletePod, ...]:
+    """Pods that may still work and whose Job was deleted without them, which is what a plain DELETE of the API does:
+    they would heed neither cancel nor deadline, nor end with the run. They have their time to flush."""
     return tuple(
         DeletePod(pod.name, pod.uid, "its Job was deleted without it")
-        for pod in run.alive
+        for pod in alive
         if pod.orphaned and pod.deletion is None
     )
 

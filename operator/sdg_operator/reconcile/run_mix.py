@@ -20,7 +20,7 @@ from sdg_operator.reconcile.keepers import all_kept_up
 from sdg_operator.reconcile.plan import CreateJob, DeleteJob, PutObject
 from sdg_operator.reconcile.reasons import OBSTACLES, Reason, reason_of
 from sdg_operator.reconcile.run_close import continue_hint, cut_off, logs, unmixed
-from sdg_operator.reconcile.run_guards import edited, has_started
+from sdg_operator.reconcile.run_guards import edited, has_started, orphans
 from sdg_operator.reconcile.run_status import (
     FAILURE_LENGTH,
     USUAL,
@@ -58,12 +58,8 @@ def mix(seen: RunSeen, now: datetime) -> RunPlan:
     alive = [p for p in seen.pods if p.alive and not p.lost(now, timeout)]
     if job is not None and not job.owned_by(seen.owner.uid):
         return _open_next(seen, now, Problem(Reason.RETRYING, "Its name was taken by another Job."))
-    for pod in alive:
-        if pod.deletion is None and pod.job_name and pod.job_uid != (job.uid if job else attempt.mix_job_uid):
-            stop = DeleteJob(pod.job_name, pod.job_uid, f"pod {pod.name} is not of the mix at hand")
-            why = Problem(Reason.STOPPING, f"Job {stop.name} is stopped: {stop.reason}.")
-            told = pod.keepers and attempt.mix_job_uid is None  # why, and that another follows
-            return plan(seen, seen.status if told else _working(seen, now, why), stop, again=_SOON)
+    if stop := _strays(seen, now, alive):
+        return stop
     if attempt.mix_job_uid is None:
         if job is not None:
             noted = attempt.model_copy(update={"mix_job_uid": job.uid})
@@ -72,6 +68,21 @@ def mix(seen: RunSeen, now: datetime) -> RunPlan:
     if job is not None and job.uid == attempt.mix_job_uid and not job.finished and not job.deleting:
         return _follow(seen, now, job)
     return _over(seen, now, alive)
+
+
+def _strays(seen: RunSeen, now: datetime, alive: list[PodView]) -> RunPlan | None:
+    """Stop pods at work that are not of the mix at hand, and those whose Job was deleted without them."""
+    attempt, job = seen.status.attempt, seen.job
+    for pod in alive:
+        if pod.deletion is None and pod.job_name and pod.job_uid != (job.uid if job else attempt.mix_job_uid):
+            stop = DeleteJob(pod.job_name, pod.job_uid, f"pod {pod.name} is not of the mix at hand")
+            why = Problem(Reason.STOPPING, f"Job {stop.name} is stopped: {stop.reason}.")
+            told = pod.keepers and attempt.mix_job_uid is None  # why, and that another follows
+            return plan(seen, seen.status if told else _working(seen, now, why), stop, again=_SOON)
+    if left := orphans(alive):
+        why = Problem(Reason.STOPPING, f"Pod {left[0].name} is stopped: {left[0].reason}.")
+        return plan(seen, _working(seen, now, why), *left, again=_SOON)
+    return None
 
 
 def _working(seen: RunSeen, now: datetime, why: Problem | None, **changes: Any) -> DataGenerationStatus:
