@@ -67,6 +67,7 @@ IMAGES: Final = {
         ),
         Image("sdg-s3", tools=("versitygw",), packages=None),
         Image("kueue", tools=("kueue",), packages=None, asked_for=True),
+        Image("kube-router", tools=("kube-router",), packages=("ipset", "iptables"), asked_for=True),
     )
 }
 

@@ -52,6 +52,7 @@ TOOLS: Final = {
     "actionlint": Tool("actionlint", "github.com/rhysd/actionlint/cmd/actionlint"),
     "helm4": Tool("helm4", "helm.sh/helm/v4/cmd/helm"),
     "kueue": Tool("kueue", "sigs.k8s.io/kueue/cmd/kueue"),
+    "kube-router": Tool("kube-router", "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"),
 }
 
 
