@@ -148,6 +148,10 @@ class Place:
         )
         self._until_teacher()
 
+    def served_teacher(self, **changes: Any) -> dict[str, Any]:
+        """What a run says whose teacher is served beside its engine."""
+        return {"server": {"image": self.images["sdg-teacher-scripted"], "modelName": "teacher", **changes}}
+
     def restart_teacher(self) -> None:
         """Have another pod serve it: what is being answered breaks off."""
         self.lose_teacher()

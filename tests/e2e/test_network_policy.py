@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -11,12 +12,11 @@ from hack.cluster.images import load_images
 from hack.cluster.steps import wait_for
 from tests.e2e.operator import Operator
 from tests.e2e.place import Place
-from tests.e2e.test_served_teacher import served
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900, func_only=True)]
 
-_BUCKET, _TEACHER = 7070, 8000
-"""Ports of the pods: a policy is about those, not about the ports of their Services."""
+_TEACHER: Final = 8000
+"""A pod's port, which is what a policy is about, not that of its Service."""
 _NAME: Final = "kube-router"
 _LABELS: Final = {"app": _NAME}
 _ENFORCE: Final = """\
@@ -90,10 +90,11 @@ def _enforced(cluster: Cluster, operator: Operator) -> Iterator[None]:
         operator.install()
 
 
-def close(operator: Operator, *ports: int) -> None:
-    """Have runs get a policy with these ports, which are to be had from pods alone."""
+def close(operator: Operator, place: Place, *ports: int) -> None:
+    """Have runs get a policy with the bucket's port and these, which are to be had from pods alone."""
+    bucket = urlsplit(place.s3_access["podEndpoint"]).port
     node = json.loads(operator.cluster.kubectl("get", "nodes", "--output=json"))["items"][0]
-    operator.install(networkPolicy={"create": True, "ports": list(ports), "cidrs": [node["spec"]["podCIDR"]]})
+    operator.install(networkPolicy={"create": True, "ports": [bucket, *ports], "cidrs": [node["spec"]["podCIDR"]]})
 
 
 def policies(place: Place) -> list[str]:
@@ -101,11 +102,11 @@ def policies(place: Place) -> list[str]:
 
 
 def test_a_run_reaches_what_is_listed_and_nothing_else(operator: Operator, place: Place) -> None:
-    close(operator, _BUCKET)
+    close(operator, place)
     place.taxonomy(leaves=2)
     place.run("without-teacher")
     place.until("waiting", lambda s: s.get("message", "").startswith("Waiting for the teacher"), "without-teacher")
-    close(operator, _BUCKET, _TEACHER)
+    close(operator, place, _TEACHER)
     place.run("with-teacher")
     place.until_completed(leaves=2, name="with-teacher")
     # It has its policy from its beginning: what was allowed since then is for those that came later.
@@ -123,9 +124,9 @@ def lets_in(place: Place, address: str) -> bool:
 
 
 def test_nobody_reaches_a_run(operator: Operator, place: Place) -> None:
-    close(operator, _BUCKET)
+    close(operator, place)
     place.taxonomy(leaves=2)
-    place.run(teacher=served(place, "--median", "8"))
+    place.run(teacher=place.served_teacher(args=["--median", "8"]))
     place.until("answered", lambda s: int(s.get("progress", {}).get("samples", 0)) > 0)
     (pod,) = place.all("pods", "sdg-operator.io/role=generate")
     address = pod["status"]["podIP"]

@@ -24,13 +24,7 @@ def _impatient(operator: Operator) -> Iterator[None]:
 
 
 def served(place: Place, *args: str) -> dict[str, Any]:
-    server = {
-        "image": place.images["sdg-teacher-scripted"],
-        "modelName": "teacher",
-        "args": list(args),
-        "resources": {"limits": {GPU_RESOURCE: 1, "memory": "256Mi"}},
-    }
-    return {"server": server}
+    return place.served_teacher(args=list(args), resources={"limits": {GPU_RESOURCE: 1, "memory": "256Mi"}})
 
 
 def tell(place: Place, pod: str, script: str) -> None:

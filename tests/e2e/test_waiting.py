@@ -16,7 +16,7 @@ _NO_DIGEST = f"sha256:{'0' * 64}"
 
 
 def served(place: Place, **changes: Any) -> dict[str, Any]:
-    return {"teacher": {"server": {"image": place.images["sdg-teacher-scripted"], "modelName": "teacher", **changes}}}
+    return {"teacher": place.served_teacher(**changes)}
 
 
 def causes(place: Place, root_image: str, no_command: str) -> dict[str, tuple[dict[str, Any], str, str]]:

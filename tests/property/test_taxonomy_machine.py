@@ -171,6 +171,7 @@ class Taxonomies(RuleBasedStateMachine):
         assert world.satisfied(), f"a run waits for ever for a check: {said}"
         assert again is None or again > 0, "it is looked at without a pause"
         assert world.status.check.request == world.request, "a check that was asked for was not made"
+        assert world.status.observed_generation == world.generation, "what it says is of an earlier spec"
         if world.source == "bucket":  # of a repository only a check on demand says what it holds
             current = replace(world.content, generation=world.generation)
             assert world.status.checked_revision == current.etag, said

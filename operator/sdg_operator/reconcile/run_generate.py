@@ -31,6 +31,7 @@ from sdg_operator.reconcile.run_guards import (
     kept_though_deleted,
     orphans,
     start_deadline,
+    stopping,
     stray,
 )
 from sdg_operator.reconcile.run_next import LONGEST_PAUSE, after_attempt, failure_of, open_next
@@ -78,12 +79,10 @@ def _advance(run: Run) -> RunPlan:
     seen, attempt, job = run.seen, run.attempt, run.seen.job
     late = stray(run)
     if left := orphans(run.alive):
-        why = Problem(Reason.STOPPING, f"Pod {left[0].name} is stopped: {left[0].reason}.")
-        return plan(seen, kept(seen, run.now, why), *left, *([late] if late else []), again=SOON)
+        return plan(seen, kept(seen, run.now, stopping(left[0])), *left, *([late] if late else []), again=SOON)
     if late:
-        why = Problem(Reason.STOPPING, f"Job {late.name} is stopped: {late.reason}.")
         told = attempt.job_uid is None and all(pod.keepers for pod in run.alive)  # why, and that another follows
-        status = counted(seen, seen.status, run.now) if told else kept(seen, run.now, why)
+        status = counted(seen, seen.status, run.now) if told else kept(seen, run.now, stopping(late))
         return plan(seen, status, late, again=SOON)
     if attempt.job_uid is None:
         if job is not None:

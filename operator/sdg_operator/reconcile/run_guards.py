@@ -75,6 +75,12 @@ def orphans(alive: Iterable[PodView]) -> tuple[DeletePod, ...]:
     )
 
 
+def stopping(stop: DeleteJob | DeletePod) -> Problem:
+    """What is said while a Job or pod that is not of the attempt at hand goes."""
+    kind = "Job" if isinstance(stop, DeleteJob) else "Pod"
+    return Problem(Reason.STOPPING, f"{kind} {stop.name} is stopped: {stop.reason}.")
+
+
 def has_started(pod: PodView) -> bool:
     return pod.main is not None and pod.main.state != "waiting"
 

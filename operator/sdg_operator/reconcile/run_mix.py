@@ -20,7 +20,7 @@ from sdg_operator.reconcile.keepers import all_kept_up
 from sdg_operator.reconcile.plan import CreateJob, DeleteJob, PutObject
 from sdg_operator.reconcile.reasons import OBSTACLES, Reason, reason_of
 from sdg_operator.reconcile.run_close import continue_hint, cut_off, logs, unmixed
-from sdg_operator.reconcile.run_guards import edited, has_started, orphans
+from sdg_operator.reconcile.run_guards import edited, has_started, orphans, stopping
 from sdg_operator.reconcile.run_status import (
     FAILURE_LENGTH,
     USUAL,
@@ -76,12 +76,10 @@ def _strays(seen: RunSeen, now: datetime, alive: list[PodView]) -> RunPlan | Non
     for pod in alive:
         if pod.deletion is None and pod.job_name and pod.job_uid != (job.uid if job else attempt.mix_job_uid):
             stop = DeleteJob(pod.job_name, pod.job_uid, f"pod {pod.name} is not of the mix at hand")
-            why = Problem(Reason.STOPPING, f"Job {stop.name} is stopped: {stop.reason}.")
             told = pod.keepers and attempt.mix_job_uid is None  # why, and that another follows
-            return plan(seen, seen.status if told else _working(seen, now, why), stop, again=_SOON)
+            return plan(seen, seen.status if told else _working(seen, now, stopping(stop)), stop, again=_SOON)
     if left := orphans(alive):
-        why = Problem(Reason.STOPPING, f"Pod {left[0].name} is stopped: {left[0].reason}.")
-        return plan(seen, _working(seen, now, why), *left, again=_SOON)
+        return plan(seen, _working(seen, now, stopping(left[0])), *left, again=_SOON)
     return None
 
 
