@@ -40,7 +40,7 @@ def _value(text: str) -> object:
         return None
 
 
-@fuzz()
+@fuzz(4)
 @given(untidy())
 def test_the_value_and_the_comments_stay(text: str) -> None:
     before = _value(text)
