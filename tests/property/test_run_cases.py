@@ -22,6 +22,19 @@ def at_work(*, leaves: int = 2, reused: int = 0) -> tuple[World, SimPod]:
     return world, pod
 
 
+def mixing() -> tuple[World, SimPod]:
+    """A run all of whose leaves are made, with the pod of its mix at work."""
+    world, pod = at_work()
+    world.make_leaf(pod)
+    world.make_leaf(pod)
+    world.end_pod(pod, 0)
+    while not (found := [p for p in world.pods.values() if p.role == "mix" and p.phase == "Running"]):
+        world.run_job_controller()
+        world.start_pods()
+        world.operate()
+    return world, found[0]
+
+
 def ended(world: World) -> str | None:
     world.settle()
     assert not world.broken, world.broken
@@ -121,20 +134,24 @@ def test_an_engine_that_says_it_is_done_and_made_nothing_is_followed_by_the_next
 
 def test_a_mix_whose_job_was_deleted_without_its_pod_is_stopped_and_made_again() -> None:
     """Its pod might be kept for ever by a container that somebody added."""
-    world, pod = at_work()
-    world.make_leaf(pod)
-    world.make_leaf(pod)
-    world.end_pod(pod, 0)
-    while not (mixing := [p for p in world.pods.values() if p.role == "mix" and p.phase == "Running"]):
-        world.run_job_controller()
-        world.start_pods()
-        world.operate()
-    (mix,) = mixing
+    world, mix = mixing()
     mix.added = True
     (job,) = [name for name, job in world.jobs.items() if job.uid == mix.job_uid]
     world.orphan_pods(job)
     world.operate()
     assert mix.deletion is not None
+    assert ended(world) == "completed"
+
+
+def test_a_mix_that_kueue_takes_back_reads_as_queued() -> None:
+    world, mix = mixing()
+    (job,) = [job for job in world.jobs.values() if job.uid == mix.job_uid]
+    job.suspended = True
+    del world.pods[mix.name]
+    world.operate()
+    assert not world.broken, world.broken
+    assert world.status.state == "queued"
+    job.suspended = False
     assert ended(world) == "completed"
 
 
