@@ -59,6 +59,34 @@ def state_of(pod: Json, phase: str, state: dict[str, Any]) -> Json:
     return pod
 
 
+class Load:
+    """Who keeps this machine's processors busy from now on: what lags for want of them says nothing of the operator."""
+
+    def __init__(self, operator: OperatorProcess) -> None:
+        self.operator = operator
+        self.before = self._seconds()
+
+    def _seconds(self) -> tuple[float, float, float, float]:
+        idle, waiting = Path("/proc/stat").read_text().split()[4:6]  # see proc_stat(5), in ticks
+        ticks = os.sysconf("SC_CLK_TCK")
+        own = time.process_time()
+        return (
+            time.monotonic(),
+            self.operator.metric("process_cpu_seconds_total"),
+            own,
+            (int(idle) + int(waiting)) / ticks,
+        )
+
+    def show(self) -> None:
+        seconds, operator, own, idle = (now - then for now, then in zip(self._seconds(), self.before, strict=True))
+        cores = os.cpu_count() or 1
+        parts = {"operator": operator, "this bench": own, "idle": idle}
+        parts["its servers and others"] = cores * seconds - sum(parts.values())
+        print(
+            f"meanwhile, of {cores} processors:", ", ".join(f"{name} {of / seconds:.2f}" for name, of in parts.items())
+        )
+
+
 class Cluster:
     """The hands of the node and the Job controller that are not there."""
 
@@ -166,9 +194,11 @@ async def measure(server: ApiServer, operator: OperatorProcess, digest: str, cou
         def tried_again(status: Json) -> bool:
             return bool(status["attempt"]["number"] == 2)
 
+        load = Load(operator)
         lags = await cluster.lags(names[single:], lambda name: cluster.start_pod(name, 1), at_work)
         show(f"{len(lags)} pods that start at once", lags)
-        used, began = operator.metric("process_cpu_seconds_total"), time.monotonic()
+        load.show()
+        load = Load(operator)
         lags = []
         for name in names[:single]:
             lags += await cluster.lags([name], lambda name: cluster.start_pod(name, 1), at_work)
@@ -177,8 +207,7 @@ async def measure(server: ApiServer, operator: OperatorProcess, digest: str, cou
         for name in names[-single:]:
             lags += await cluster.lags([name], lambda name: cluster.fail_job(name, 1), tried_again)
         show("Jobs that fail one after the other", lags)
-        used, seconds = operator.metric("process_cpu_seconds_total") - used, time.monotonic() - began
-        print(f"the operator used {used / seconds:.2f} CPU meanwhile; this machine's load was {os.getloadavg()[0]:.0f}")
+        load.show()
 
 
 def main() -> int:
