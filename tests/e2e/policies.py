@@ -1,8 +1,11 @@
 """What administrators put beside us that has a say in our Jobs and pods: policies of the API server."""
 
+import json
 from typing import Any, Final
 
 from tests.e2e.place import Place
+
+Json = dict[str, Any]
 
 _GROUP: Final = "admissionregistration.k8s.io"
 _API_GROUPS: Final = {"jobs": "batch", "pods": ""}
@@ -37,6 +40,30 @@ def changing(place: Place, resource: str, name: str, role: str, patches: str) ->
         "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": patches}}],
     }
     return _with_binding(place, "MutatingAdmission", _offered(place), f"change-{resource}-{name}", spec, {})
+
+
+def admitted(place: Place, resource: str, name: str, role: str) -> tuple[Json, Json]:
+    """What the API server would make now of a job or pod of this resource of ours: the pod's spec, and annotations.
+
+    A policy is in force only some time after it was written: once this changes.
+    """
+    labels = {"sdg-operator.io/name": name, **({"sdg-operator.io/role": role} if role else {})}
+    security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    container = {"name": "some", "image": "some", "securityContext": security, "env": [{"name": "A", "value": "b"}]}
+    pod = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,  # its volume would have another name each time
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "initContainers": [container | {"name": "first"}],
+        "containers": [container],
+    }
+    kind, version = ("Job", "batch/v1") if resource == "jobs" else ("Pod", "v1")
+    spec = {"template": {"spec": pod}} if resource == "jobs" else pod
+    meta = {"name": "would-be", "labels": labels, "annotations": {"some": "text"}}
+    body = {"apiVersion": version, "kind": kind, "metadata": meta, "spec": spec}
+    said = place.kubectl("create", "--dry-run=server", "--output=json", "--filename=-", stdin=json.dumps(body))
+    made = json.loads(said)
+    return (made["spec"]["template"] if resource == "jobs" else made)["spec"], made["metadata"]["annotations"]
 
 
 def add(path: str, value: str) -> str:

@@ -1,13 +1,14 @@
 """Quotas, default limits and policies of administrators that have a say in our Jobs and pods: runs bear them."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from tests.e2e.place import Place
-from tests.e2e.policies import add, changing
+from tests.e2e.policies import add, admitted, changing
 
 _UNTIL_TOLD = "trap 'exit 0' TERM; sleep infinity & wait"
 """It ends when its pod is stopped, never by itself."""
@@ -41,8 +42,13 @@ def policy(place: Place) -> Iterator[Callable[..., None]]:
 
     def put(resource: str, name: str, *patches: str, role: str = "") -> None:
         bodies = changing(place, resource, name, role, f"[{', '.join(patches)}]")
+        before = admitted(place, resource, name, role)
         made.extend(bodies)
         place.apply(*bodies)
+        end = time.monotonic() + 120
+        while admitted(place, resource, name, role) == before:
+            assert time.monotonic() < end, f"the policy for {resource} of {name} is not in force"
+            time.sleep(0.3)
 
     yield put
     for body in made:
@@ -128,10 +134,8 @@ def test_containers_added_to_every_pod_keep_neither_a_check_nor_a_mix(
 ) -> None:
     for name in ("lists", "run"):
         policy("pods", name, added(place, "containers", _UNTIL_TOLD))
-    place.upload("lists", leaves=1)
-    place.run()
-    place.until_reason("TaxonomyNotFound")  # by the time of its answer the policies are in force
     place.taxonomy(leaves=1)
+    place.run()
     place.until("a check beside an added container", lambda _: "mesh" in containers(place, "lists"))
     status = place.until_ended()
     assert status["state"] == "completed", status["message"]
