@@ -95,7 +95,7 @@ class NetworkPolicyValues(Part):
     )
     egress: list[dict[str, Any]] = Field(
         default=[],
-        description="NetworkPolicy egress rules: DNS, API server, S3 endpoints, teachers; everything where empty.",
+        description="NetworkPolicy egress rules: DNS, API server, S3 endpoints and proxies; everything where empty.",
     )
 
 

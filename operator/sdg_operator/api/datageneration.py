@@ -191,7 +191,7 @@ class Generation(ApiModel):
     """How samples are made."""
 
     scale_factor: Annotated[int, Field(ge=1, le=1000)] | None = Field(
-        default=None, description="Samples a seed example."
+        default=None, description="Samples a seed example, in pipelines that scale: simple, or your own."
     )
     batch_size: Annotated[int, Field(ge=1, le=1024)] | None = Field(
         default=None, description="Rows of a leaf that make one batch, the unit of checkpoints."
@@ -369,7 +369,7 @@ class Resolved(ApiModel):
     pipeline_digest: Annotated[str, Field(max_length=71)] | None = Field(
         default=None, description="Digest of a custom one."
     )
-    scale_factor: int = Field(description="Samples a seed example.")
+    scale_factor: int = Field(description="Samples a seed example, in pipelines that scale.")
     batch_size: int = Field(description="Rows of a leaf that make one batch, the unit of checkpoints.")
     max_concurrency: int = Field(description="Answers asked for at once.")
     max_tokens: int = Field(description="Bound on an answer.")

@@ -42,7 +42,7 @@ TAXONOMY = Kind(
     plural="taxonomies",
     short_name="tax",
     description=(
-        "A taxonomy (folders with qna.yaml files) in the bucket or in Git. It is checked whenever it changes; runs use "
+        "A taxonomy (folders with qna.yaml files) in the bucket or in Git. It is checked when it changes; runs use "
         "the checked snapshot."
     ),
     spec=TaxonomySpec,

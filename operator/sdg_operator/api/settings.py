@@ -104,7 +104,9 @@ class Defaults(SettingsModel):
     teacher_secret: SecretName = Field(default="sdg-teacher", description="Teacher Secret.")
     prefix: Folder = Field(default="synthetic_data", description="Folder of results in the bucket.")
     pipeline: PipelineName = Field(default="full", description="A pipeline of the library.")
-    scale_factor: int = Field(default=30, ge=1, le=1000, description="Samples a seed example.")
+    scale_factor: int = Field(
+        default=30, ge=1, le=1000, description="Samples a seed example, in pipelines that scale: simple, or users' own."
+    )
     batch_size: int = Field(
         default=32, ge=1, le=1024, description="Rows of a leaf that make one batch, the unit of checkpoints."
     )
@@ -160,7 +162,9 @@ class Queues(SettingsModel):
 class Taxonomies(SettingsModel):
     """How taxonomies are checked."""
 
-    interval_seconds: int = Field(default=60, ge=10, le=86_400, description="How often a source is looked at.")
+    interval_seconds: int = Field(
+        default=60, ge=10, le=86_400, description="How often a source in a bucket is looked at; Git is before each run."
+    )
     deadline_seconds: int = Field(default=900, ge=30, le=86_400, description="A check that takes longer is stopped.")
     lint: Lint = Field(
         default="Warn",
@@ -229,7 +233,7 @@ class Proxy(SettingsModel):
     ca_config_map: DnsName | None = Field(
         default=None,
         description="ConfigMap in users' namespaces with the key ca.crt, which takes the place of the public "
-        "authorities (for Git it is beside them).",
+        "authorities (for Git and teachers it is beside them).",
     )
 
 

@@ -173,7 +173,8 @@ def authorities(pod: PodSettings) -> tuple[list[Json], list[Json]]:
 def network_env(pod: PodSettings) -> list[Json]:
     """Environment of every container that needs the network: proxies, and the administrator's CA bundle.
 
-    The bundle takes the place of the image's own: OpenSSL (and Go), requests and boto3 each read a variable of theirs.
+    The bundle takes the place of the image's own for requests and boto3, and is beside it for OpenSSL (and Go), which
+    has a folder of authorities too; each reads a variable of its own.
     """
     names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE") if pod.ca_config_map else ()
     return [*proxies(pod), *(env(name, CA_FILE) for name in names)]

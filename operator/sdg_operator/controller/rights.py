@@ -51,7 +51,8 @@ RIGHTS: Final = (
     Right(
         Resource.SECRETS,
         ("get",),
-        "to reach the bucket of a run, and to see whether the teacher's Secret is complete; by name, no list or watch",
+        "to reach the bucket of a run, and to see whether the Secrets of teacher and Git are complete; "
+        "by name, no list or watch",
         named=True,
     ),
     Right(Resource.WORKLOADS, ("list",), "to say why Kueue lets a run wait", optional=True),
