@@ -1,6 +1,7 @@
 """What administrators put beside us that has a say in our Jobs and pods: policies of the API server."""
 
 import json
+import time
 from typing import Any, Final
 
 from tests.e2e.place import Place
@@ -42,11 +43,19 @@ def changing(place: Place, resource: str, name: str, role: str, patches: str) ->
     return _with_binding(place, "MutatingAdmission", _offered(place), f"change-{resource}-{name}", spec, {})
 
 
-def admitted(place: Place, resource: str, name: str, role: str) -> tuple[Json, Json]:
-    """What the API server would make now of a job or pod of this resource of ours: the pod's spec, and annotations.
+def enforce(place: Place, bodies: list[Json], resource: str, name: str, role: str = "") -> None:
+    """Write a policy about the jobs or pods of a resource of ours, and wait until it is in force: the API server takes
+    it up only some time after."""
+    before = _admitted(place, resource, name, role)
+    place.apply(*bodies)
+    end = time.monotonic() + 120
+    while _admitted(place, resource, name, role) == before:
+        assert time.monotonic() < end, f"the policy for {resource} of {name} is not in force"
+        time.sleep(0.3)
 
-    A policy is in force only some time after it was written: once this changes.
-    """
+
+def _admitted(place: Place, resource: str, name: str, role: str) -> tuple[Json, Json] | None:
+    """The spec of a pod and the annotations that the API server would make now; None if it refuses the job or pod."""
     labels = {"sdg-operator.io/name": name, **({"sdg-operator.io/role": role} if role else {})}
     security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     container = {"name": "some", "image": "some", "securityContext": security, "env": [{"name": "A", "value": "b"}]}
@@ -60,8 +69,10 @@ def admitted(place: Place, resource: str, name: str, role: str) -> tuple[Json, J
     kind, version = ("Job", "batch/v1") if resource == "jobs" else ("Pod", "v1")
     spec = {"template": {"spec": pod}} if resource == "jobs" else pod
     meta = {"name": "would-be", "labels": labels, "annotations": {"some": "text"}}
-    body = {"apiVersion": version, "kind": kind, "metadata": meta, "spec": spec}
-    said = place.kubectl("create", "--dry-run=server", "--output=json", "--filename=-", stdin=json.dumps(body))
+    body = json.dumps({"apiVersion": version, "kind": kind, "metadata": meta, "spec": spec})
+    said = place.kubectl("create", "--dry-run=server", "--output=json", "--filename=-", stdin=body, check=False)
+    if not said:
+        return None
     made = json.loads(said)
     return (made["spec"]["template"] if resource == "jobs" else made)["spec"], made["metadata"]["annotations"]
 

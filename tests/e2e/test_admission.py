@@ -1,14 +1,13 @@
 """Quotas, default limits and policies of administrators that have a say in our Jobs and pods: runs bear them."""
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from tests.e2e.place import Place
-from tests.e2e.policies import add, admitted, changing
+from tests.e2e.policies import add, changing, enforce
 
 _UNTIL_TOLD = "trap 'exit 0' TERM; sleep infinity & wait"
 """It ends when its pod is stopped, never by itself."""
@@ -42,13 +41,8 @@ def policy(place: Place) -> Iterator[Callable[..., None]]:
 
     def put(resource: str, name: str, *patches: str, role: str = "") -> None:
         bodies = changing(place, resource, name, role, f"[{', '.join(patches)}]")
-        before = admitted(place, resource, name, role)
         made.extend(bodies)
-        place.apply(*bodies)
-        end = time.monotonic() + 120
-        while admitted(place, resource, name, role) == before:
-            assert time.monotonic() < end, f"the policy for {resource} of {name} is not in force"
-            time.sleep(0.3)
+        enforce(place, bodies, resource, name, role)
 
     yield put
     for body in made:

@@ -10,7 +10,7 @@ from hack.cluster.cluster import Cluster
 from tests.e2e.operator import Operator
 from tests.e2e.ownimages import empty_image
 from tests.e2e.place import Place, why
-from tests.e2e.policies import denying
+from tests.e2e.policies import denying, enforce
 
 _NO_DIGEST = f"sha256:{'0' * 64}"
 
@@ -89,8 +89,13 @@ def troubled(allowing: None, place: Place) -> Iterator[Place]:
     }
     for name, secret in stores.items():
         secret["metadata"]["name"] = name
-    outside = [*denying(place, "jobs", "forbidden"), *denying(place, "pods", "no-pods"), _volume(place)]
+    refused = {"jobs": "forbidden", "pods": "no-pods"}
+    outside = [_volume(place)]
     place.apply(incomplete, *stores.values(), _claim(place), *outside)
+    for resource, name in refused.items():
+        denied = denying(place, resource, name)
+        outside += denied
+        enforce(place, denied, resource, name)
     yield place
     for body in outside:
         place.kubectl("delete", body["kind"], body["metadata"]["name"], "--wait=false")
