@@ -63,28 +63,24 @@ class Load:
     """Who keeps this machine's processors busy from now on: what lags for want of them says nothing of the operator."""
 
     def __init__(self, operator: OperatorProcess) -> None:
-        self.operator = operator
-        self.before = self._seconds()
+        self._operator = operator
+        self._began = time.monotonic()
+        self._before = self._spent()
 
-    def _seconds(self) -> tuple[float, float, float, float]:
-        idle, waiting = Path("/proc/stat").read_text().split()[4:6]  # see proc_stat(5), in ticks
-        ticks = os.sysconf("SC_CLK_TCK")
-        own = time.process_time()
-        return (
-            time.monotonic(),
-            self.operator.metric("process_cpu_seconds_total"),
-            own,
-            (int(idle) + int(waiting)) / ticks,
-        )
+    def _spent(self) -> dict[str, float]:
+        """Processor seconds so far."""
+        idle = sum(map(int, Path("/proc/stat").read_text().split()[4:6]))  # idle and iowait, in ticks: proc_stat(5)
+        return {
+            "operator": self._operator.metric("process_cpu_seconds_total"),
+            "this bench": time.process_time(),
+            "idle": idle / os.sysconf("SC_CLK_TCK"),
+        }
 
     def show(self) -> None:
-        seconds, operator, own, idle = (now - then for now, then in zip(self._seconds(), self.before, strict=True))
-        cores = os.cpu_count() or 1
-        parts = {"operator": operator, "this bench": own, "idle": idle}
-        parts["its servers and others"] = cores * seconds - sum(parts.values())
-        print(
-            f"meanwhile, of {cores} processors:", ", ".join(f"{name} {of / seconds:.2f}" for name, of in parts.items())
-        )
+        seconds, cores = time.monotonic() - self._began, os.cpu_count() or 1
+        parts = {who: (now - self._before[who]) / seconds for who, now in self._spent().items()}
+        parts["its servers and others"] = cores - sum(parts.values())
+        print(f"meanwhile, of {cores} processors:", ", ".join(f"{who} {part:.2f}" for who, part in parts.items()))
 
 
 class Cluster:

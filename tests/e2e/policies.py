@@ -1,9 +1,9 @@
 """What administrators put beside us that has a say in our Jobs and pods: policies of the API server."""
 
 import json
-import time
 from typing import Any, Final
 
+from hack.cluster.steps import wait_for
 from tests.e2e.place import Place
 
 Json = dict[str, Any]
@@ -48,10 +48,8 @@ def enforce(place: Place, bodies: list[Json], resource: str, name: str, role: st
     it up only some time after."""
     before = _admitted(place, resource, name, role)
     place.apply(*bodies)
-    end = time.monotonic() + 120
-    while _admitted(place, resource, name, role) == before:
-        assert time.monotonic() < end, f"the policy for {resource} of {name} is not in force"
-        time.sleep(0.3)
+    what = f"the policy for {resource} of {name} to be in force"
+    wait_for(what, 120, lambda: _admitted(place, resource, name, role) != before)
 
 
 def _admitted(place: Place, resource: str, name: str, role: str) -> tuple[Json, Json] | None:

@@ -1,12 +1,12 @@
 """Quotas, default limits and policies of administrators that have a say in our Jobs and pods: runs bear them."""
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from hack.cluster.steps import wait_for
 from tests.e2e.place import Place
 from tests.e2e.policies import add, changing, enforce
 
@@ -44,10 +44,8 @@ def named(place: Place, name: str) -> list[str]:
 def until_named(place: Place, name: str, pod: str) -> None:
     """Wait for the event about this pod of the run. The status says so as well, but only until the pod is gone, which
     may be sooner than it is looked at."""
-    end = time.monotonic() + 60
-    while not any(pod in said and "container mesh keeps it" in said for said in named(place, name)):
-        assert time.monotonic() < end, f"no event about {pod} of {name}, but {named(place, name)}"
-        time.sleep(0.3)
+    wait_for(f"an event about {pod} of {name}", 60, lambda: any(pod in said for said in named(place, name)))
+    assert all("container mesh keeps it" in said for said in named(place, name))
 
 
 @pytest.fixture
@@ -130,6 +128,7 @@ def test_an_added_container_that_never_ends_is_named_and_ends_with_its_pod(
         assert status["attempt"]["number"] == 1
         place.assert_whole(2, name)
     until_named(place, "plain", "-generate-1")
+    assert "ForeignContainer" not in place.reasons("native")
     assert not named(place, "native")
     assert place.at_work("plain") == []
 

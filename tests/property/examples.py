@@ -13,10 +13,10 @@ DEEP = bool(os.environ.get("SDG_PROPERTY_DEEP"))
 def fuzz(share: int = 1) -> settings:
     """For functions of one input: the same inputs each time, unless others are to be explored.
 
-    `share`: only one in so many, for a test whose examples are long.
+    `share`: only one in so many of the many, for a test whose examples are long.
     """
     return settings(
-        max_examples=(EXPLORE or (3000 if DEEP else 100)) // share,
+        max_examples=EXPLORE or (3000 // share if DEEP else 100),
         derandomize=not EXPLORE,
         database=None,
         deadline=None,
