@@ -50,9 +50,12 @@ TOOLS: Final = {
     "kind": Tool("kind", "sigs.k8s.io/kind"),
     "versitygw": Tool("versitygw", "github.com/versity/versitygw/cmd/versitygw"),
     "actionlint": Tool("actionlint", "github.com/rhysd/actionlint/cmd/actionlint"),
+    "helm3": Tool("helm3", "helm.sh/helm/v3/cmd/helm"),
     "helm4": Tool("helm4", "helm.sh/helm/v4/cmd/helm"),
+    "kube-score": Tool("kube-score", "github.com/zegl/kube-score/cmd/kube-score"),
     "kueue": Tool("kueue", "sigs.k8s.io/kueue/cmd/kueue"),
     "kube-router": Tool("kube-router", "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"),
+    "promtool": Tool("promtool", "github.com/prometheus/prometheus/cmd/promtool"),
 }
 
 
@@ -64,7 +67,7 @@ def tool(name: str) -> Path:
     spec = TOOLS[name]
     module = _MODULES / spec.module
     key = content_key(module, spec.package, spec.flags, _go_version())
-    # Helm 4 is called helm by those who use it.
+    # Helm 3 and 4 are both called helm by those who use them.
     command = "helm" if name.startswith("helm") else name
 
     def build(scratch: Path) -> None:
