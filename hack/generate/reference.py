@@ -143,7 +143,7 @@ unknown key or a bad value stops the operator with the line, the setting's name 
 once; `sdg settings check FILE` tells the same on a laptop, and of a cluster's own:
 
 ```sh
-kubectl get configmap -n sdg-operator sdg-operator-settings -o jsonpath='{{.data.settings\\.yaml}}' |
+kubectl get configmap -n sdg-system sdg-operator-settings -o jsonpath='{{.data.settings\\.yaml}}' |
   sdg settings check -
 ```
 
