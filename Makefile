@@ -78,8 +78,8 @@ test-property: bootstrap ## decisions in a cruel model world, and mistakes in th
 
 # Before the tests: building them takes longer than a test may.
 .PHONY: tools
-tools: bootstrap ## build API server, S3 server and kubectl from pinned Go modules, once a version
-	@$(BIN)/python -m hack.cluster tools etcd kube-apiserver kube-controller-manager kubectl versitygw > /dev/null
+tools: bootstrap ## build API server, S3 server, kubectl and Helm from pinned Go modules, once a version
+	@$(BIN)/python -m hack.cluster tools etcd kube-apiserver kube-controller-manager kubectl versitygw helm4 > /dev/null
 
 # Three at once on two cores: a good part of the time they wait for servers.
 .PHONY: test-integration
@@ -95,12 +95,26 @@ test-deep: tools ## what is not in the gate: many more examples, all seeded mist
 test-engine: tools ## the engine and the storage in full: beside upstream, killed, failing, on bad stores (minutes)
 	@$(PYTEST) -m "" --maxfail=0 -rP --show-capture=stdout $(ARGS) tests/integration/engine tests/integration/storage
 
+.PHONY: test-chart
+test-chart: tools ## releases by Helm 3 and 4 on an API server and on a node, linters, the docs' commands, a release's files
+	@$(PYTEST) --maxfail=0 --ignore=tests/chart/node $(ARGS) tests/chart
+	@$(BIN)/pytest --quiet --tb=short $(ARGS) tests/chart/node
+
+.PHONY: test-demo
+test-demo: tools ## the demo on a cluster of its own: again, on a given cluster, and failing as it should
+	@$(BIN)/pytest --quiet --tb=short $(ARGS) tests/demo
+
+# It takes every cluster of this project away first: with the last one goes what they share.
+.PHONY: test-cluster
+test-cluster: tools ## clusters side by side, killed and mended; nothing is left behind (ENDS ALL CLUSTERS of `make cluster-up`)
+	@$(BIN)/pytest --quiet --tb=short $(ARGS) tests/clusterlife
+
 .PHONY: bench
 bench: bootstrap ## measure how busy a teacher is kept and what mixing takes (BENCH="engine_busy --leaves 30" for one)
 	@$(if $(BENCH),$(BIN)/python -m bench.$(BENCH),$(BIN)/python -m bench.engine_busy; $(BIN)/python -m bench.engine_mix)
 
 .PHONY: test
-test: verify test-unit test-property test-integration ## the gate: all of the above but test-deep
+test: verify test-unit test-property test-integration ## the gate: these four, what CI runs
 
 # On a node that the tests make; it stays for the next time. Not in the gate: it needs a container engine, or makes one.
 .PHONY: test-e2e
@@ -140,6 +154,26 @@ cluster-status: bootstrap ## what of the cluster there is
 images: cluster-up ## build our images and load them onto the nodes (BASE=a Debian-like image with Python 3.11)
 	@$(KIND) images --base "$(BASE)"
 
+# REGISTRY, IMAGE, TAG: of the command line, or of the environment, where the release workflow puts them.
 .PHONY: images-push
-images-push: bootstrap ## build the chart's images and push them (REGISTRY=registry.example.com/ai)
-	@$(KIND) push $(REGISTRY) --base "$(BASE)"
+images-push: bootstrap ## build the chart's images, bills of materials in dist/, and push them (REGISTRY=registry.example.com/ai; DEMO=1: the demo's too)
+	@$(KIND) push $(REGISTRY) --base "$(BASE)" $(if $(DEMO),--demo)
+	@$(BIN)/python -m hack.release boms
+
+##@ Release
+
+.PHONY: release-files
+release-files: bootstrap ## install.yaml, chart, Python package and bills of materials into dist/ (REGISTRY=registry.example.com/ai)
+	@$(BIN)/python -m hack.release files --registry "$(REGISTRY)"
+
+.PHONY: release-contexts
+release-contexts: bootstrap ## what the images are built from, for both architectures, into dist/contexts/ (IMAGE=sdg-runner)
+	@$(BIN)/python -m hack.release contexts $(if $(IMAGE),--image $(IMAGE))
+
+.PHONY: release-chart
+release-chart: bootstrap ## push the chart of `make release-files` to REGISTRY/charts
+	@$$($(BIN)/python -m hack.cluster tools helm4) push dist/sdg-operator-*.tgz "oci://$(REGISTRY)/charts"
+
+.PHONY: release-page
+release-page: ## a page of GitHub for TAG, with the files of `make release-files`
+	@gh release create "$(TAG)" --generate-notes dist/install.yaml dist/*.cdx.json dist/sdg-operator-*.tgz

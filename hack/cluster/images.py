@@ -144,6 +144,18 @@ def _build(engine: Engine, image: Image, reference: str, base: str) -> None:
         run([*command, "--file", context / "Containerfile", context], env=env)
 
 
+def write_context(name: str, folder: Path, architectures: Sequence[str]) -> None:
+    """Write what an image is built from, for a builder of another place: `architectures` in Docker's words."""
+    folder.mkdir(parents=True)
+    image = IMAGES[name]
+    _fill(folder, image, _site_packages(image, architectures))
+    if image.packages is not None:
+        # Here the Containerfile begins at a base of ours; there it makes what that base has beyond the official one.
+        recipe = (folder / "Containerfile").read_text()
+        head, begin, rest = recipe.partition("FROM ${BASE}\n")
+        (folder / "Containerfile").write_text(f"{head}{begin}{_preparation(image.packages, official=True)}{rest}")
+
+
 def _fill(context: Path, image: Image, sites: dict[str, Path]) -> None:
     shutil.copytree(_REPOSITORY / "images" / image.name, context, dirs_exist_ok=True)
     for architecture, site in sites.items():
