@@ -3,7 +3,7 @@
 import json
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -144,6 +144,19 @@ def test_a_second_upgrade_with_the_same_values_changes_no_object(release: Releas
     before = [line.rsplit(" ", 1)[1:] for line in seen()]
     release.upgrade(VALUE_SETS["default"])
     assert [line.rsplit(" ", 1)[1:] for line in seen()] == before
+
+
+def test_a_release_of_helm_3_goes_on_with_helm_4(release: Release) -> None:
+    """And back; Helm 4 applies at the server, Helm 3 does not."""
+    release.install({})
+    for helm, replicas in (("helm4", 2), ("helm3", 1), ("helm4", 2)):
+        replace(release, helm=helm).upgrade({"replicas": replicas})
+        deployment = ("get", "deployment", "sdg-operator", f"--namespace={release.namespace}")
+        assert release.kubectl(*deployment, "--output=jsonpath={.spec.replicas}") == str(replicas)
+        budget = release.kubectl("get", "poddisruptionbudgets", f"--namespace={release.namespace}", "--output=name")
+        assert bool(budget) == (replicas == 2)
+    release.run("uninstall", "sdg-operator")
+    assert release.left() == CRDS
 
 
 RIGHTS = {

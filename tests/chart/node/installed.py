@@ -57,6 +57,13 @@ class Installed:
         patch = json.dumps({"spec": spec})
         self.kube.run("patch", "datageneration", name, f"--namespace={NAMESPACE}", "--type=merge", "--patch", patch)
 
+    def scrape(self) -> tuple[str, str]:
+        """The operator's pod, and its metrics now."""
+        selector = "--selector=app.kubernetes.io/name=sdg-operator"
+        pods = self.kube.json("get", "pods", f"--namespace={SYSTEM}", selector)["items"]
+        pod = str(pods[0]["metadata"]["name"])
+        return pod, self.kube.run("get", "--raw", f"/api/v1/namespaces/{SYSTEM}/pods/{pod}:9090/proxy/metrics")
+
     def look(self, name: str, kind: str = "datageneration") -> dict[str, Any]:
         return self.kube.json("get", kind, name, f"--namespace={NAMESPACE}")
 

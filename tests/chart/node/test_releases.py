@@ -36,11 +36,7 @@ def test_helm_test_passes(installed: Installed) -> None:
 
 def test_each_query_of_the_dashboard_has_data_after_a_run(installed: Installed, tmp_path: Path) -> None:
     """The operator's own metrics after the demo's run, as Prometheus would have them after an hour of such runs."""
-    pods = installed.kube.json(
-        "get", "pods", f"--namespace={SYSTEM}", "--selector=app.kubernetes.io/name=sdg-operator"
-    )["items"]
-    pod = pods[0]["metadata"]["name"]
-    scraped = installed.kube.run("get", "--raw", f"/api/v1/namespaces/{SYSTEM}/pods/{pod}:9090/proxy/metrics")
+    pod, scraped = installed.scrape()
     series = []
     for family in text_string_to_metric_families(scraped):
         growth = "0+{}x60" if family.type in ("counter", "histogram") else "{}+0x60"

@@ -15,6 +15,7 @@ from hack.cluster.steps import wait_for
 from hack.demo.bucket import open_store, taxonomy_archive
 from hack.demo.objects import NAMESPACE, S3_PORT, SYSTEM, storage_secret
 from tests.chart.node.installed import Installed, has_ended, has_samples, is_suspended
+from tests.chart.promtool import assert_failed_run_is_told
 from tests.demo.demoing import ROOT
 from tests.integration.chart.argocd import enabled, health
 from tests.integration.chart.recorded import OBJECTS
@@ -86,12 +87,15 @@ def test_a_run_that_waits_for_a_node_and_is_canceled(installed: Installed, see: 
     assert canceled["status"]["state"] == "canceled"
 
 
-def test_runs_that_fail_at_once_and_at_work(installed: Installed, see: See) -> None:
+def test_runs_that_fail_at_once_and_at_work(installed: Installed, see: See, tmp_path: Path) -> None:
+    _, before = installed.scrape()
     installed.run("refused", 0, engine={"image": "registry.example.com/not/allowed:1"})
     installed.run("late", 5, activeDeadlineSeconds=20)
     refused, late = (of_run(installed, name, has_ended) for name in ("refused", "late"))
     assert see("run-failed", refused) == see("run-failed-at-work", late) == ("Degraded", set())
     assert [each["status"]["failure"]["reason"] for each in (refused, late)] == ["NotAllowed", "ActiveDeadlineExceeded"]
+    _, after = installed.scrape()
+    assert_failed_run_is_told(before, after, tmp_path)
 
 
 @pytest.fixture
