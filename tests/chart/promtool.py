@@ -1,4 +1,4 @@
-"""What the alert of a failed run says of two real scrapes of an operator's metrics, before and after it, by promtool."""
+"""What the alert of a failed run says of two real scrapes of an operator's metrics, by promtool."""
 
 import shutil
 from pathlib import Path

@@ -3,7 +3,6 @@
 And it is what the operator itself refuses, no more and no less.
 """
 
-import json
 import secrets
 from collections.abc import Iterator
 from functools import partial
@@ -13,12 +12,13 @@ import pytest
 import yaml
 
 from hack.cluster.apiserver import ApiAccess
-from hack.cluster.steps import StepFailed, wait_for
+from hack.cluster.steps import wait_for
 from hack.version import VERSION
 from sdg_operator.api.datageneration import DataGenerationSpec
 from sdg_operator.api.settings import Settings
 from sdg_operator.api.taxonomy import TaxonomySpec
 from sdg_operator.reconcile import resolve
+from tests.integration.chart import asking
 from tests.integration.chart.charting import find, render
 
 VALUES: dict[str, Any] = {
@@ -86,12 +86,9 @@ def refusal(server: ApiAccess, kind: str, spec: dict[str, Any], *, namespace: st
     """The API server's words of refusal; empty if it takes the object."""
     metadata = {"name": f"try-{secrets.token_hex(4)}", "namespace": namespace}
     spec = {**BASE[kind], **spec}
-    made = {"apiVersion": "sdg-operator.io/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
-    try:
-        server.kubectl("create", "--dry-run=server", "--filename=-", stdin=json.dumps(made))
-    except StepFailed as refused:
-        return str(refused)
-    return ""
+    return asking.refusal(
+        server, {"apiVersion": "sdg-operator.io/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
+    )
 
 
 def server(**more: Any) -> dict[str, Any]:

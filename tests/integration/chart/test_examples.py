@@ -62,7 +62,9 @@ def test_the_values_of_an_example_are_those_of_the_chart(tool: str) -> None:
 def test_the_keys_for_argo_cd_are_merged_as_their_file_says(kinds: ApiAccess) -> None:
     file = ROOT / "examples" / "argocd" / "argocd-cm.yaml"
     said = re.findall(r"^#   kubectl (patch .+)$", file.read_text(), flags=re.MULTILINE)
-    kinds.kubectl("create", "configmap", "argocd-cm", "--namespace=argocd", "--from-literal=url=https://argocd.example.com")
+    kinds.kubectl(
+        "create", "configmap", "argocd-cm", "--namespace=argocd", "--from-literal=url=https://argocd.example.com"
+    )
     for command in said:
         kinds.kubectl(*command.replace("examples/", f"{ROOT}/examples/").split())
     merged = yaml.safe_load(kinds.kubectl("get", "configmap", "argocd-cm", "--namespace=argocd", "--output=yaml"))
