@@ -178,7 +178,10 @@ class Values(Part):
     )
     node_selector: StringMap = Field(default={}, description="Labels that the operator's node must have.")
     tolerations: list[Toleration] = Field(default=[], description="Taints that the operator's pod tolerates.")
-    affinity: dict[str, Any] = Field(default={}, description="Affinity of the operator's pod.")
+    affinity: dict[str, Any] = Field(
+        default={},
+        description="Affinity of the operator's pod; where empty, several replicas prefer nodes of their own.",
+    )
     priority_class_name: str = Field(default="", description="PriorityClass of the operator's pod.")
     labels: StringMap = Field(default={}, description="Further labels of every object of the chart.")
     pod_labels: StringMap = Field(default={}, description="Further labels of the operator's pod.")

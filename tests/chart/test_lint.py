@@ -1,4 +1,7 @@
-"""What kube-score says of the chart."""
+"""What kube-score says of the chart, and kube-linter, where there is one: decisions/0009."""
+
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +17,6 @@ IGNORED = {
     "pod-networkpolicy": "off by default: only the administrator knows the addresses of stores",
     "deployment-strategy": "one replica without election is replaced, not doubled",
     "deployment-replicas": "one replica is the default: Jobs go on without it",
-    "deployment-has-host-podantiaffinity": "topologySpreadConstraints say the same",
 }
 
 
@@ -26,3 +28,10 @@ def test_kube_score_finds_nothing_that_is_not_meant_so(name: str) -> None:
         stdin=template(VALUE_SETS[name]),
     )
     assert [line for line in said.splitlines() if line.startswith(("[CRITICAL]", "[WARNING]"))] == []
+
+
+@pytest.mark.skipif(shutil.which("kube-linter") is None, reason="there is no kube-linter on the PATH")
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_kube_linter_finds_nothing(name: str, tmp_path: Path) -> None:
+    (tmp_path / "rendered.yaml").write_text(template(VALUE_SETS[name]))
+    assert "No lint errors found!" in run(["kube-linter", "lint", tmp_path])

@@ -127,9 +127,7 @@ def test_the_demo_takes_the_address_of_a_teacher(own: Cluster) -> None:
     assert completed(own) == before + 1
 
 
-@pytest.mark.faults
 def test_the_demo_ends_well_with_its_real_model(own: Cluster) -> None:
-    """Of the long series: a language model on the CPU takes its time."""
     before = completed(own)
     ended = demo(CLUSTER=own.name)
     assert ended.code == 0, ended.said

@@ -59,7 +59,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{- define "sdg-operator.containerSecurityContext" -}}
 {{- include "sdg-operator.securityContext" (list .Values.securityContext
-  "{allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}") -}}
+  "{allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, runAsNonRoot: true, capabilities: {drop: [ALL]}}") -}}
 {{- end -}}
 
 {{/* Reference of one image: (list context image). */}}

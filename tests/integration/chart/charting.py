@@ -40,7 +40,16 @@ VALUE_SETS: dict[str, dict[str, Any]] = {
         "podAnnotations": {"note": "kept"},
         "nodeSelector": {"kubernetes.io/os": "linux"},
         "tolerations": [{"key": "infra", "operator": "Exists"}],
-        "affinity": {"nodeAffinity": {}},
+        "affinity": {
+            "podAntiAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": [
+                    {
+                        "topologyKey": "kubernetes.io/hostname",
+                        "labelSelector": {"matchLabels": {"app.kubernetes.io/name": "sdg-operator"}},
+                    }
+                ]
+            }
+        },
         "priorityClassName": "system-cluster-critical",
         "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://own-proxy.example.com:3128"}],
         "caBundle": {"configMapName": "company-ca"},

@@ -124,7 +124,12 @@ def test_an_empty_security_context_is_none_and_an_absent_one_is_ours() -> None:
             for context in (pod.get("securityContext"), pod["containers"][0].get("securityContext"))
         ]
 
-    confined = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+    confined = {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "runAsNonRoot": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
     restricted = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
     assert contexts({}) == contexts({"podSecurityContext": None}) == [restricted, confined] * 2
     assert contexts({"podSecurityContext": {}}) == [None, confined] * 2
@@ -188,6 +193,14 @@ REFUSED = {
     "a name that no Secret has": ({"settings": {"allowed": {"gitSecrets": ["Not A Name"]}}}, "gitSecrets"),
     "a digest that is none": ({"images": {"operator": {"digest": "sha256:short"}}}, "digest"),
     "a namespace that is none": ({"watchNamespaces": ["Team A"]}, "watchNamespaces"),
+    "a policy without its limits": (
+        {"admissionPolicy": {"enabled": True}, "settings": {"allowed": None}},
+        "allowed.images",
+    ),
+    "a policy without one of them": (
+        {"admissionPolicy": {"enabled": True}, "settings": {"allowed": {"fields": None}}},
+        "settings.allowed.fields",
+    ),
     "a pull policy that is none": ({"images": {"pullPolicy": "Sometimes"}}, "pullPolicy"),
 }
 
