@@ -145,11 +145,11 @@ def test_the_demo_fails_without_the_operators_image(own: Cluster) -> None:
 
 
 def test_the_demo_fails_with_a_teacher_that_answers_nothing(own: Cluster) -> None:
-    silent = served(own, "silent", {"action": "empty", "times": -1})
+    silent = served(own, "silent", {"action": "say", "text": "", "times": -1})
     ended = demo(CLUSTER=own.name, DEMO_TEACHER=silent, DEMO_MODEL="teacher")
     assert ended.code == 1
     assert "the result is not sound" in ended.said
     assert "the state is 'failed', not completed" in ended.said
     failure = runs(own)[-1]["status"]["failure"]
-    assert failure["reason"] == "LeavesFailed"
-    assert "keep no sample of what the teacher answers" in failure["message"]
+    assert failure["reason"] == "LowYield"
+    assert "sample of what the teacher answers" in failure["message"]

@@ -118,7 +118,8 @@ class TeacherServer(ApiModel):
     model: ServedModel | None = Field(default=None, description="Weights; absent where the image brings them.")
     model_name: Annotated[str, Field(min_length=1, max_length=255)] = Field(description="Name that requests ask for.")
     command: Annotated[list[_Word], Field(max_length=16)] = Field(
-        default=[], description="Entry point; the image's own where absent."
+        default=[],
+        description="Entry point; where absent the image's own, or vllm serve where model is set and args are not.",
     )
     args: Annotated[list[_Word], Field(max_length=64)] = Field(
         default=[],

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sdg_operator.api.datageneration import ResolvedTeacher, TeacherServer
+from sdg_operator.api.datageneration import ResolvedTeacher, ServedModel, TeacherServer
 from sdg_operator.builders.pod import Json, authorities, container, env, literal, mount, network_env, scratch
 from sdg_operator.engine.contract import (
     TEACHER_CA_FILE_ENV,
@@ -63,7 +63,7 @@ def server(teacher: TeacherServer, pod: PodSettings) -> tuple[Json, list[Json]]:
     serving = {
         **container("teacher", teacher.image, pod, teacher.resources, read_only=False),
         "restartPolicy": "Always",
-        "args": list(teacher.args) or _usual_args(teacher, port),
+        "args": list(teacher.args),
         "env": [
             *_caches(),
             *network_env(pod),
@@ -82,14 +82,16 @@ def server(teacher: TeacherServer, pod: PodSettings) -> tuple[Json, list[Json]]:
     }
     if teacher.command:
         serving["command"] = list(teacher.command)
+    elif teacher.model is not None and not teacher.args:
+        # With its command: what vLLM's older images start by themselves passes over a model that is named so.
+        serving["command"] = ["vllm", "serve"]
+        serving["args"] = _usual_args(teacher, port, teacher.model)
     return serving, volumes
 
 
-def _usual_args(teacher: TeacherServer, port: int) -> list[str]:
-    """What ``vllm serve``, the entry point of vLLM's image, needs; nothing for a command or weights of one's own."""
-    if teacher.command or teacher.model is None:
-        return []
-    weights = teacher.model.hub.name if teacher.model.hub else _MODELS
+def _usual_args(teacher: TeacherServer, port: int, model: ServedModel) -> list[str]:
+    """What ``vllm serve`` needs."""
+    weights = model.hub.name if model.hub else _MODELS
     return [literal(weights), "--served-model-name", literal(teacher.model_name), "--port", str(port)]
 
 
