@@ -163,7 +163,7 @@ images-push: bootstrap ## build the chart's images, bills of materials in dist/,
 ##@ Release
 
 .PHONY: release-files
-release-files: bootstrap ## install.yaml, chart, Python package and bills of materials into dist/ (REGISTRY=registry.example.com/ai)
+release-files: bootstrap ## crds.yaml, install.yaml, chart, Python package and bills of materials into dist/ (REGISTRY=registry.example.com/ai)
 	@$(BIN)/python -m hack.release files --registry "$(REGISTRY)"
 
 .PHONY: release-contexts
@@ -172,8 +172,10 @@ release-contexts: bootstrap ## what the images are built from, for both architec
 
 .PHONY: release-chart
 release-chart: bootstrap ## push the chart of `make release-files` to REGISTRY/charts
-	@$$($(BIN)/python -m hack.cluster tools helm4) push dist/sdg-operator-*.tgz "oci://$(REGISTRY)/charts"
+	@registry='$(REGISTRY)'; $$($(BIN)/python -m hack.cluster tools helm4) push dist/sdg-operator-*.tgz "oci://$${registry,,}/charts"
 
 .PHONY: release-page
-release-page: ## a page of GitHub for TAG, with the files of `make release-files`
-	@gh release create "$(TAG)" --generate-notes dist/install.yaml dist/*.cdx.json dist/sdg-operator-*.tgz
+release-page: ## a page of GitHub for TAG, with the files of `make release-files`; again, if it was half done
+	@gh release view "$(TAG)" >/dev/null 2>&1 || gh release create "$(TAG)" --draft --generate-notes
+	@gh release upload "$(TAG)" --clobber dist/crds.yaml dist/install.yaml dist/*.cdx.json dist/sdg-operator-*.tgz
+	@gh release edit "$(TAG)" --draft=false

@@ -20,6 +20,8 @@ _WHEELS: Final = {"amd64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_
 _BASE_PACKAGES: Final = ("ca-certificates", "python3", "tzdata")
 _OFFICIAL_BASE: Final = "python:3.11-slim-bookworm"
 """Has the base packages; what it has beyond them and nothing of ours uses is removed."""
+_UNUSED: Final = ("bin", ".lock", "*/tests", "pandas/**/tests", "numpy/**/tests", "pyarrow/include", "pyarrow/**/*.pyx")
+"""Of installed requirements."""
 CHART_IMAGES: Final = ("sdg-operator", "sdg-runner", "sdg-engine")
 DEMO_IMAGES: Final = ("sdg-s3", "sdg-teacher-demo", "sdg-teacher-scripted")
 """What the demo needs beside those of the chart."""
@@ -187,15 +189,25 @@ def _site_packages(image: Image, architectures: Sequence[str]) -> dict[str, Path
         def install(scratch: Path) -> None:
             title = f"install {image.name}'s requirements for {architecture}"
             with step(title, "uv needs a package index; it reads UV_INDEX_URL and its configuration file"):
-                flags = ["--quiet", "--no-deps", "--require-hashes", "--link-mode=copy", f"--target={scratch}"]
+                # A source could only be built for this machine, and would be taken for the other one's.
+                flags = ["--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:", "--link-mode=copy"]
+                flags.append(f"--target={scratch}")
                 python = ["--python-version=3.11", f"--python-platform={_WHEELS[architecture]}"]
                 uv = Path(sys.prefix) / "bin" / "uv"
                 run([uv, "pip", "install", *flags, *python, f"--requirements={requirements}"])
+                _lighten(scratch)
 
-        key = cache.content_key(requirements, architecture)
+        key = cache.content_key(requirements, architecture, repr(_UNUSED))
         return cache.built(cache.root() / "site-packages" / f"{image.name}-{key}", install)
 
     return {architecture: installed(architecture) for architecture in architectures}
+
+
+def _lighten(site: Path) -> None:
+    """Leave out what no container of ours starts or imports: commands that name this machine's Python, tests, C."""
+    for pattern in _UNUSED:
+        for path in sorted(site.glob(pattern)):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _base(engine: Engine, packages: tuple[str, ...], given: str) -> str:

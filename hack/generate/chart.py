@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from hack.generate.chart_values import Values
+from hack.generate.chart_values import Part, SettingsValues, Values
 from hack.generate.crds import crd_name, crd_yaml
 from sdg_operator.api.common import Resources
 from sdg_operator.api.kinds import KINDS
@@ -69,6 +69,18 @@ def values_schema() -> str:
     for part in schema["$defs"].values():
         if "properties" in part:
             part.setdefault("additionalProperties", False)
+    # A user's null takes a default away before the schema is asked; without these the templates could not go on, or
+    # would leave out what must be there.
+    parts: list[type[BaseModel]] = [Values, *Part.__subclasses__()]
+    for part in dict.fromkeys(parts):
+        owner = schema if part is Values else schema["$defs"][part.__name__]
+        owner["required"] = [
+            _key(part, name)
+            for name, field in part.model_fields.items()
+            if field.is_required()
+            or isinstance(field.default, (Part, SettingsValues, bool, int))
+            or (isinstance(field.default, str) and field.default)
+        ]
     # Helm gives every chart the parent's `global`.
     schema["properties"]["global"] = {"type": "object"}
     return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"

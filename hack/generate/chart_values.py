@@ -14,6 +14,7 @@ from sdg_operator.api.settings import Images, Settings
 
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 StringMap = dict[str, str]
+_NAME = r"^([a-z]([-a-z0-9]*[a-z0-9])?)?$"
 NamespaceName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 
 
@@ -62,6 +63,11 @@ class Rbac(Part):
     aggregate: bool = Field(
         default=True, description="Add rights on both kinds to the cluster's view, edit and admin roles."
     )
+    network_policies: bool = Field(
+        default=False,
+        description="Keep the right to make NetworkPolicies also where settings.networkPolicy.create is false: for "
+        "runs that were accepted while it was true.",
+    )
 
 
 class ServiceAccount(Part):
@@ -75,7 +81,9 @@ class CaBundle(Part):
         default="",
         description="ConfigMap in the operator's namespace; none where empty. A storage Secret's own ca.crt wins.",
     )
-    key: str = Field(default="ca.crt", description="Its key with PEM certificates; they replace the public ones.")
+    key: str = Field(
+        default="ca.crt", min_length=1, description="Its key with PEM certificates; they replace the public ones."
+    )
 
 
 class Log(Part):
@@ -101,7 +109,7 @@ class NetworkPolicyValues(Part):
 
 class Monitor(Part):
     enabled: bool = Field(default=False, description="Create a PodMonitor (needs the Prometheus operator's CRDs).")
-    interval: str = Field(default="30s", description="Scrape interval.")
+    interval: str = Field(default="30s", min_length=1, description="Scrape interval.")
     labels: StringMap = Field(default={}, description="Labels that your Prometheus selects monitors by.")
 
 
@@ -142,14 +150,20 @@ class SettingsValues(Settings):
 class Values(Part):
     """All values of the chart."""
 
-    name_override: str = Field(default="", description="Replaces the chart's name in names and labels.")
-    fullname_override: str = Field(default="", description="Replaces the whole name of all objects.")
+    name_override: str = Field(
+        default="", pattern=_NAME, max_length=50, description="Replaces the chart's name in names and labels."
+    )
+    fullname_override: str = Field(
+        default="", pattern=_NAME, max_length=50, description="Replaces the whole name of all objects."
+    )
     images: ChartImages = Field(default=ChartImages(), description="Where images come from.")
     replicas: int = Field(
         default=1, ge=0, le=5, description="Operator pods; with more than one a Lease decides which one works."
     )
     watch_namespaces: list[NamespaceName] = Field(
-        default=[], description="Namespaces to serve, with rights in these alone; the whole cluster where empty."
+        default=[],
+        json_schema_extra={"uniqueItems": True},
+        description="Namespaces to serve, with rights in these alone; the whole cluster where empty.",
     )
     settings: SettingsValues = Field(
         default=SettingsValues(), description="The operator's settings: defaults of runs, and what users may choose."

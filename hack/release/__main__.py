@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hack.cluster.images import CHART_IMAGES, write_context
 from hack.cluster.steps import step
-from hack.release.files import bill_of_materials, chart_package, install_manifest, python_package
+from hack.release.files import bill_of_materials, chart_package, crds, install_manifest, python_package
 
 
 def main() -> None:
@@ -24,10 +24,13 @@ def main() -> None:
     if options.what == "files":
         if not options.registry:
             parser.error("--registry is missing: the chart and install.yaml name where the images lie")
-        with step("install.yaml"):
-            (options.out / "install.yaml").write_text(install_manifest(options.registry))
+        # Image names have no capitals; an owner's name on GitHub may.
+        registry = options.registry.lower()
+        with step("crds.yaml and install.yaml"):
+            (options.out / "crds.yaml").write_text(crds())
+            (options.out / "install.yaml").write_text(install_manifest(registry))
         with step("chart"):
-            chart_package(options.out, options.registry)
+            chart_package(options.out, registry)
         with step("Python package"):
             python_package(options.out / "python")
     for image in images:

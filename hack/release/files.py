@@ -1,5 +1,6 @@
 """The files of a release: one manifest for `kubectl apply`, the chart, the Python package, bills of materials."""
 
+import json
 import re
 import shutil
 import sys
@@ -9,11 +10,14 @@ from typing import Final
 
 from hack.cluster.steps import StepFailed, run
 from hack.cluster.tools import tool
+from hack.version import VERSION
 
 ROOT: Final = Path(__file__).parents[2]
 CHART: Final = ROOT / "charts" / "sdg-operator"
 NAMESPACE: Final = "sdg-system"
 _BEGIN: Final = f"""\
+# The operator, without Helm: kubectl apply --server-side -f crds.yaml -f install.yaml
+# Removing what is in this file ends the operator alone; with crds.yaml all Taxonomies and DataGenerations go.
 apiVersion: v1
 kind: Namespace
 metadata:
@@ -22,11 +26,22 @@ metadata:
 
 
 def install_manifest(registry: str) -> str:
-    """The chart with its defaults as one file, its namespace first; `registry` is where its images are pulled from."""
+    """The chart with its defaults as one file, its namespace first, without the CRDs.
+
+    `registry` is where its images are pulled from.
+    """
     command: list[str | Path] = [tool("helm4"), "template", "sdg-operator", CHART, f"--namespace={NAMESPACE}"]
     # Without a server there is no version to ask for: the least one that the chart allows.
-    options = ["--kube-version=1.32", "--skip-tests", f"--set=images.registry={registry}"]
-    return _BEGIN + run([*command, *options])
+    options = ["--kube-version=1.32", "--skip-tests", "--set=crds.enabled=false", f"--set=images.registry={registry}"]
+    # Who is said to manage an object is who may change it: Helm would take none of these over, nor should it.
+    return _BEGIN + re.sub(
+        r"^ *app.kubernetes.io/managed-by: Helm\n", "", run([*command, *options]), flags=re.MULTILINE
+    )
+
+
+def crds() -> str:
+    """Both CustomResourceDefinitions as one file."""
+    return "---\n".join(file.read_text() for file in sorted((ROOT / "crds").glob("*.yaml")))
 
 
 def chart_package(folder: Path, registry: str) -> None:
@@ -59,4 +74,6 @@ def bill_of_materials(image: str) -> str:
     """
     lock = ROOT / "requirements" / f"{image.removeprefix('sdg-')}.txt"
     command = [sys.executable, "-m", "cyclonedx_py", "requirements", "--output-reproducible", "--of=JSON", lock]
-    return run([str(part) for part in command])
+    bill = json.loads(run([str(part) for part in command]))
+    bill["metadata"]["component"] = {"type": "container", "bom-ref": image, "name": image, "version": VERSION}
+    return json.dumps(bill, indent=1)

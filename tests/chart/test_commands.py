@@ -149,9 +149,9 @@ def environment(programs: Path) -> Iterator[dict[str, str]]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Like the project's, with what is one's own: a taxonomy that needs no documents from the internet, a pipeline."""
-    for entry in ROOT.iterdir():
-        if not entry.name.startswith(".git"):
-            (tmp_path / entry.name).symlink_to(entry)
+    left_out = shutil.ignore_patterns(".git", ".venv", "dist", "__pycache__", ".*_cache", ".hypothesis")
+    shutil.copytree(ROOT, tmp_path, ignore=left_out, dirs_exist_ok=True)
+    (tmp_path / ".venv").symlink_to(ROOT / ".venv")
     shutil.copytree(ROOT / "examples" / "taxonomy" / "compositional_skills", tmp_path / "taxonomy/compositional_skills")
     (tmp_path / "my-pipeline").mkdir()
     (tmp_path / "my-pipeline" / "knowledge.yaml").write_text("version: 1.0\nblocks: []\n")

@@ -39,20 +39,26 @@ def kinds(api_server: ApiServer) -> ApiServer:
     return api_server
 
 
-def wait_for(server: ApiServer, folder: Path, found: dict[str, Any], seconds: int) -> str:
-    """Let Helm 4 install a chart of this one object, there already with its status; return why it gave up waiting."""
+def wait_for(server: ApiServer, folder: Path, found: dict[str, Any], seconds: int, **changed: bool) -> str:
+    """Let Helm 4 install a chart of this one object, there already with its status; return why it gave up waiting.
+
+    `changed` are fields of its spec that were changed after that status was written.
+    """
     namespace = f"wait-{secrets.token_hex(3)}"
     server.kubectl("create", "namespace", namespace)
     name, kind = found["metadata"]["name"], found["kind"]
     wanted = {key: found[key] for key in ("apiVersion", "kind", "spec")}
     wanted["metadata"] = {"name": name, "namespace": namespace}
     made = json.loads(server.kubectl("create", "--filename=-", "--output=json", stdin=json.dumps(wanted)))
+    patch = ("patch", kind, name, f"--namespace={namespace}", "--type=merge", "--patch")
     if "status" in found:
-        status = {**found["status"], "observedGeneration": made["metadata"]["generation"]}
-        patch = json.dumps({"status": status})
-        server.kubectl(
-            "patch", kind, name, f"--namespace={namespace}", "--subresource=status", "--type=merge", "--patch", patch
-        )
+        status = {**found["status"]}
+        if "observedGeneration" in status:
+            status["observedGeneration"] = made["metadata"]["generation"]
+        server.kubectl(*patch, json.dumps({"status": status}), "--subresource=status")
+    if changed:
+        server.kubectl(*patch, json.dumps({"spec": changed}))
+        wanted["spec"] |= changed
     (folder / "templates").mkdir()
     (folder / "Chart.yaml").write_text("apiVersion: v2\nname: one\nversion: 0.1.0\n")
     (folder / "templates" / "one.yaml").write_text(yaml.safe_dump(wanted))
@@ -73,3 +79,8 @@ def test_helm_does_not_wait_for_the_end_of_a_run(kinds: ApiServer, tmp_path: Pat
 @pytest.mark.parametrize("name", sorted(NOT_CURRENT))
 def test_helm_tells_of_what_has_failed(kinds: ApiServer, tmp_path: Path, name: str) -> None:
     assert f"status: {NOT_CURRENT[name]}" in wait_for(kinds, tmp_path, recorded(name), seconds=15)
+
+
+@pytest.mark.parametrize("name", ["run-completed", "run-canceled"])
+def test_what_is_changed_after_the_end_is_not_waited_for(kinds: ApiServer, tmp_path: Path, name: str) -> None:
+    assert wait_for(kinds, tmp_path, recorded(name), seconds=60, suspend=True) == ""

@@ -15,7 +15,6 @@ IGNORED = {
     "container-security-context-user-group-id": "no uid is asked for: OpenShift gives each namespace its own",
     "container-resources": "no CPU limit: it would only make the operator late (memory and disk are limited)",
     "pod-networkpolicy": "off by default: only the administrator knows the addresses of stores",
-    "deployment-strategy": "one replica without election is replaced, not doubled",
     "deployment-replicas": "one replica is the default: Jobs go on without it",
 }
 

@@ -12,13 +12,23 @@ from hack.cluster.apiserver import ApiServer
 from hack.cluster.images import CHART_IMAGES, IMAGES, write_context
 from hack.cluster.steps import run
 from hack.cluster.tools import tool
-from hack.release.files import NAMESPACE, ROOT, bill_of_materials, chart_package, install_manifest, python_package
+from hack.release.files import (
+    NAMESPACE,
+    ROOT,
+    bill_of_materials,
+    chart_package,
+    crds,
+    install_manifest,
+    python_package,
+)
+from hack.version import VERSION
 
 
 def test_one_file_installs_the_operator_and_applies_again_without_a_change() -> None:
     manifest = install_manifest("registry.example.com/ai")
     apply = ["apply", "--server-side", "--validate=strict", "--filename=-"]
     with ApiServer() as server:
+        server.kubectl(*apply, stdin=crds())
         server.kubectl(*apply, stdin=manifest)
         first = server.kubectl("get", "deployment", "sdg-operator", f"--namespace={NAMESPACE}", "--output=json")
         server.kubectl(*apply, stdin=manifest)
@@ -28,14 +38,18 @@ def test_one_file_installs_the_operator_and_applies_again_without_a_change() -> 
     [container] = deployment["spec"]["template"]["spec"]["containers"]
     assert container["image"].startswith("registry.example.com/ai/sdg-operator:")
     kinds = {each["kind"] for each in yaml.safe_load_all(manifest) if each}
-    assert {"Namespace", "CustomResourceDefinition", "ClusterRole", "ConfigMap", "Deployment"} <= kinds
+    assert {"Namespace", "ClusterRole", "ConfigMap", "Deployment"} <= kinds
+    assert "CustomResourceDefinition" not in kinds, "removing the operator would remove what users have"
+    assert "managed-by: Helm" not in manifest
 
 
 @pytest.mark.parametrize("image", CHART_IMAGES)
 def test_a_bill_of_materials_names_every_package_of_the_lock_with_its_hashes(image: str) -> None:
     lock = (ROOT / "requirements" / f"{image.removeprefix('sdg-')}.txt").read_text()
     locked = dict(re.findall(r"^([a-z0-9._-]+)==([^ ;\\]+)", lock, re.MULTILINE | re.IGNORECASE))
-    components = json.loads(bill_of_materials(image))["components"]
+    bill = json.loads(bill_of_materials(image))
+    components = bill["components"]
+    assert (bill["metadata"]["component"]["name"], bill["metadata"]["component"]["version"]) == (image, VERSION)
     assert {each["name"]: each["version"] for each in components} == locked
     assert len(locked) > 10
     assert all(each["externalReferences"][0]["hashes"] for each in components)
@@ -77,8 +91,10 @@ def test_the_chart_of_a_release_knows_where_its_images_lie(tmp_path: Path) -> No
     assert {image.rpartition("/")[0] for image in images} == {"registry.example.com/ai"}
 
 
-def test_an_image_is_built_for_both_architectures_from_one_context(tmp_path: Path) -> None:
-    write_context("sdg-operator", tmp_path / "context", ("amd64", "arm64"))
+@pytest.mark.parametrize("image", CHART_IMAGES)
+def test_an_image_is_built_for_both_architectures_from_one_context(image: str, tmp_path: Path) -> None:
+    write_context(image, tmp_path / "context", ("amd64", "arm64"))
     folder = tmp_path / "context" / "site-packages"
     machines = {each.name: {file.read_bytes()[18] for file in each.rglob("*.so")} for each in folder.iterdir()}
     assert machines == {"amd64": {62}, "arm64": {183}}, "ELF's number of each machine"
+    assert not [path for site in folder.iterdir() for path in (site / "bin", site / ".lock") if path.exists()]

@@ -22,19 +22,26 @@
 {{- end -}}
 
 {{- define "sdg-operator.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "sdg-operator.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "sdg-operator.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
-{{- define "sdg-operator.labels" -}}
+{{- define "sdg-operator.ownLabels" -}}
 {{ include "sdg-operator.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/part-of: sdg-operator
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-{{- with .Values.labels }}
-{{ toYaml . }}
-{{- end }}
+{{- end -}}
+
+{{/* Labels of every object; none of a user's takes the place of one that a selector asks for. */}}
+{{- define "sdg-operator.labels" -}}
+{{- merge (include "sdg-operator.ownLabels" . | fromYaml) (.Values.labels | default dict) | toYaml -}}
+{{- end -}}
+
+{{/* The same with those that a monitor, a rule or a dashboard is found by: (list context labels). */}}
+{{- define "sdg-operator.foundBy" -}}
+{{- merge (include "sdg-operator.ownLabels" (index . 0) | fromYaml) (index . 1 | default dict) ((index . 0).Values.labels | default dict) | toYaml -}}
 {{- end -}}
 
 {{- define "sdg-operator.serviceAccountName" -}}
@@ -88,8 +95,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   "pullPolicy" .Values.images.pullPolicy -}}
 {{- $_ := set $settings "images" (mergeOverwrite $images $own) -}}
 {{/* Helm takes a key away that a user sets to null; for this one null has a meaning of its own: no deadline. */}}
-{{- $_ := set $settings "defaults" ($settings.defaults | default dict) -}}
-{{- if not (hasKey $settings.defaults "startDeadlineSeconds") -}}
+{{- if and $settings.defaults (not (hasKey $settings.defaults "startDeadlineSeconds")) -}}
 {{- $_ := set $settings.defaults "startDeadlineSeconds" nil -}}
 {{- end -}}
 {{- toYaml $settings -}}

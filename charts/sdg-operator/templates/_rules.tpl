@@ -29,7 +29,7 @@
 - apiGroups: [kueue.x-k8s.io]
   resources: [workloads]
   verbs: [list]
-{{- if (.Values.settings.networkPolicy | default dict).create }}
+{{- if or .Values.rbac.networkPolicies (.Values.settings.networkPolicy | default dict).create }}
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
   verbs: [get, create, delete]

@@ -533,7 +533,11 @@ class DataGenerationStatus(ApiModel):
     conditions: Annotated[list[Condition], Field(max_length=8, json_schema_extra=keyed_by("type"))] = Field(
         default=[], description="Complete, Failed, Suspended, Progressing, Stalled."
     )
-    observed_generation: int | None = Field(default=None, description="metadata.generation that this status is about.")
+    observed_generation: int | None = Field(
+        default=None,
+        description="metadata.generation that this status is about; absent once the run has ended, for then nothing "
+        "that is changed counts.",
+    )
     state: State | None = Field(default=None, description="queued, running, completed, failed or canceled.")
     message: Annotated[str, Field(max_length=4096)] | None = Field(default=None, description="The state in a sentence.")
     phase: Phase | None = Field(default=None, description="What the operator is doing; for support, not for scripts.")

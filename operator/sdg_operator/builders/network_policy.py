@@ -1,19 +1,22 @@
 """The NetworkPolicy of a run: nobody reaches its pods, and they reach DNS and what the administrator has listed."""
 
+from ipaddress import ip_network
 from typing import Final
 
 from sdg_operator.api.datageneration import ResolvedNetworkPolicy
 from sdg_operator.builders.pod import Json, owned_by
 from sdg_operator.reconcile.names import KIND_LABEL, NAME_LABEL, UID_LABEL, Owner, policy_name
 
-_DNS: Final[list[Json]] = [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
+# As a pod asks, and as its Service hands it on: OpenShift's DNS pods listen on 5353, and that is what is judged there.
+_DNS: Final[list[Json]] = [{"port": port, "protocol": name} for port in (53, 5353) for name in ("UDP", "TCP")]
 
 
 def build_network_policy(owner: Owner, policy: ResolvedNetworkPolicy) -> Json:
     """The manifest, ready to be sent. A teacher beside its engine is in the same pod, which no policy concerns."""
     listed: Json = {"ports": [{"port": port, "protocol": "TCP"} for port in policy.ports]}
     if policy.cidrs:
-        listed["to"] = [{"ipBlock": {"cidr": cidr}} for cidr in policy.cidrs]
+        # A setting may be an address alone, which is no CIDR to the API server.
+        listed["to"] = [{"ipBlock": {"cidr": str(ip_network(cidr))}} for cidr in policy.cidrs]
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",

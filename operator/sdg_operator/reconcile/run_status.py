@@ -191,8 +191,13 @@ def look_again(seen: RunSeen, now: datetime, why: Problem) -> float:
 
 
 def plan(seen: RunSeen, status: DataGenerationStatus, *actions: Action, again: float | None = None) -> RunPlan:
-    """A plan with the events that the change of status deserves."""
-    status = status.model_copy(update={"observed_generation": seen.generation})
+    """A plan with the events that the change of status deserves.
+
+    An ended run has observed every generation: suspend and cancel may still be set or taken away, by Git say, and
+    nothing comes of it. kstatus would wait for ever for an operator that tells of that generation.
+    """
+    observed = None if status.state in TERMINAL_STATES else seen.generation
+    status = status.model_copy(update={"observed_generation": observed})
     return RunPlan(status, actions, tuple(_events(seen.status, status)), again)
 
 

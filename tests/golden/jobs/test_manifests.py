@@ -43,7 +43,13 @@ def test_no_golden_file_is_left_over() -> None:
 def test_a_policy_without_ports_leaves_dns_alone() -> None:
     """A rule without ports would be for all of them."""
     (dns,) = build_network_policy(OWNER, POLICY.model_copy(update={"ports": []}))["spec"]["egress"]
-    assert {each["port"] for each in dns["ports"]} == {53}
+    assert {each["port"] for each in dns["ports"]} == {53, 5353}
+
+
+def test_an_address_alone_is_a_range_of_one() -> None:
+    policy = POLICY.model_copy(update={"cidrs": ["10.0.0.5", "fd00::1", "10.1.0.0/16"]})
+    _, listed = build_network_policy(OWNER, policy)["spec"]["egress"]
+    assert [each["ipBlock"]["cidr"] for each in listed["to"]] == ["10.0.0.5/32", "fd00::1/128", "10.1.0.0/16"]
 
 
 def test_an_engines_own_limit_of_scratch_space_is_not_asked_beyond() -> None:

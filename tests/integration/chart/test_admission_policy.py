@@ -3,6 +3,7 @@
 And it is what the operator itself refuses, no more and no less.
 """
 
+import json
 import secrets
 from collections.abc import Iterator
 from functools import partial
@@ -12,7 +13,7 @@ import pytest
 import yaml
 
 from hack.cluster.apiserver import ApiAccess
-from hack.cluster.steps import wait_for
+from hack.cluster.steps import StepFailed, wait_for
 from hack.version import VERSION
 from sdg_operator.api.datageneration import DataGenerationSpec
 from sdg_operator.api.settings import Settings
@@ -137,6 +138,22 @@ def test_limits_at_apply(limited: ApiAccess, kind: str, spec: dict[str, Any], sa
         assert "the administrator of sdg-operator can change that" in answer
     else:
         assert answer == ""
+
+
+def test_a_taxonomy_that_was_allowed_once_may_still_be_labelled(api_server: ApiAccess, namespace: str) -> None:
+    """And checked again, by its annotation; but not be changed."""
+    values = {**STRICT, "fullnameOverride": "tightened", "watchNamespaces": [namespace]}
+    body = {"apiVersion": "sdg-operator.io/v1alpha1", "kind": "Taxonomy", "metadata": {"name": "old"}}
+    spec = {**BASE["Taxonomy"], "storageSecretName": "root-bucket"}
+    here = f"--namespace={namespace}"
+    api_server.kubectl("create", here, "--filename=-", stdin=json.dumps({**body, "spec": spec}))
+    api_server.kubectl("create", "--filename=-", stdin=policies(values))
+    wait_for("the policy", 120, lambda: bool(refusal(api_server, "Taxonomy", spec, namespace=namespace)))
+    api_server.kubectl("annotate", here, "taxonomy", "old", "sdg-operator.io/check-requested=now")
+    patch = {"spec": {"source": {"bucket": {"key": "another.tar.gz"}}}}
+    with pytest.raises(StepFailed, match=r"storageSecretName must be one of"):
+        api_server.kubectl("patch", here, "taxonomy", "old", "--type=merge", "--patch", json.dumps(patch))
+    api_server.kubectl("delete", "--wait=false", "--filename=-", stdin=policies(values))
 
 
 MORE: list[tuple[str, dict[str, Any]]] = [

@@ -42,8 +42,28 @@ def test_a_resource_without_a_status_is_progressing(name: str) -> None:
 def test_a_resource_that_the_operator_has_not_seen_is_progressing(name: str) -> None:
     resource = recorded(name)
     assert health({**resource, "status": None})["status"] == "Progressing"
+    if not has_ended(resource):
+        waiting = {"status": "Progressing", "message": "Waiting for the operator"}
+        assert health(changed_since(resource)) == waiting
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in HEALTH if name.startswith("run") and HEALTH[name][0] != "Progressing"]
+)
+def test_a_run_that_has_ended_stays_what_it_is(name: str) -> None:
+    """Taking `suspend: true` out of Git after the end, say, changes the generation, and nothing else."""
+    resource = recorded(name)
+    if has_ended(resource):
+        assert health(changed_since(resource)) == health(resource)
+
+
+def has_ended(resource: dict[str, Any]) -> bool:
+    return resource["kind"] == "DataGeneration" and "completionTime" in resource["status"]
+
+
+def changed_since(resource: dict[str, Any]) -> dict[str, Any]:
     newer = {**resource["metadata"], "generation": resource["metadata"]["generation"] + 1}
-    assert health({**resource, "metadata": newer}) == {"status": "Progressing", "message": "Waiting for the operator"}
+    return {**resource, "metadata": newer}
 
 
 ACTIONS = {

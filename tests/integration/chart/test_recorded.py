@@ -49,7 +49,7 @@ FLUX = {
 
 def expressions() -> dict[str, str]:
     """Those of the Flux example."""
-    team = yaml.safe_load((ROOT / "examples" / "flux" / "team.yaml").read_text())
+    team = yaml.safe_load((ROOT / "examples" / "flux" / "until-runs-end.yaml").read_text())
     [of_runs] = team["spec"]["healthCheckExprs"]
     assert (of_runs["apiVersion"], of_runs["kind"]) == ("sdg-operator.io/v1alpha1", "DataGeneration")
     return {key: of_runs[key] for key in ("inProgress", "failed", "current")}

@@ -72,9 +72,17 @@ def grants(rules: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
     }
 
 
-@pytest.mark.parametrize("policies", [False, True], ids=["without network policies", "with them"])
-def test_the_rights_granted_are_those_that_the_operator_asks_for(policies: bool) -> None:
-    objects = render({"replicas": 2, "settings": {"networkPolicy": {"create": policies}}})
+@pytest.mark.parametrize(
+    ("values", "policies"),
+    [
+        ({}, False),
+        ({"settings": {"networkPolicy": {"create": True}}}, True),
+        ({"rbac": {"networkPolicies": True}}, True),
+    ],
+    ids=["without network policies", "with them", "for runs that have one still"],
+)
+def test_the_rights_granted_are_those_that_the_operator_asks_for(values: dict[str, Any], policies: bool) -> None:
+    objects = render({"replicas": 2, **values})
     granted = find(objects, "ClusterRole", "sdg-system-sdg-operator")["rules"]
     leases = find(objects, "Role", "sdg-operator-lease")["rules"]
     assert grants([*granted, *leases]) == {
@@ -166,6 +174,43 @@ def test_crds_are_kept_unless_told_otherwise() -> None:
     assert policies({"crds": {"enabled": False}}) == []
 
 
+def test_a_null_in_the_place_of_all_defaults_is_the_operators_own() -> None:
+    settings = settings_of(render({"settings": {"defaults": None}}))
+    assert Settings.model_validate(settings).defaults == Settings(images=Images.model_validate(IMAGES)).defaults
+
+
+def test_a_label_that_is_given_twice_is_written_once() -> None:
+    labels = {"release": "one", "app.kubernetes.io/name": "mine"}
+    found_by = {"enabled": True, "labels": {"release": "two"}}
+    values = {"labels": labels, "podMonitor": found_by, "prometheusRule": found_by, "dashboard": found_by}
+    objects = render(values)
+    for kind, name in (("PodMonitor", None), ("PrometheusRule", None), ("ConfigMap", "sdg-operator-dashboard")):
+        assert find(objects, kind, name)["metadata"]["labels"]["release"] == "two"
+    assert template(values).count("release: two") == 3
+    deployment = find(objects, "Deployment")
+    assert deployment["metadata"]["labels"]["release"] == "one"
+    wanted = deployment["spec"]["selector"]["matchLabels"]
+    assert wanted.items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
+
+
+def test_names_that_read_as_numbers_stay_texts() -> None:
+    said = run(
+        [
+            tool("helm4"),
+            "template",
+            "123",
+            CHART,
+            "--namespace=456",
+            "--kube-version=1.34",
+            '--set-json=watchNamespaces=["789"]',
+        ]
+    )
+    objects = [each for each in yaml.safe_load_all(said) if each]
+    namespaces = {each["metadata"].get("namespace") for each in objects}
+    assert namespaces == {None, "456", "789"}
+    assert {each["metadata"]["labels"]["app.kubernetes.io/instance"] for each in objects} == {"123"}
+
+
 def test_other_settings_start_the_operator_anew() -> None:
     def checksum(values: dict[str, Any]) -> str:
         template = find(render(values), "Deployment")["spec"]["template"]
@@ -201,6 +246,11 @@ REFUSED = {
         {"admissionPolicy": {"enabled": True}, "settings": {"allowed": {"fields": None}}},
         "settings.allowed.fields",
     ),
+    "no word on the CRDs": ({"crds": {"enabled": None}}, "missing property 'enabled'"),
+    "no level of the log": ({"log": {"level": None}}, "missing property 'level'"),
+    "no settings": ({"settings": None}, "missing property 'settings'"),
+    "a name that is none": ({"fullnameOverride": "My_Name"}, "fullnameOverride"),
+    "one namespace twice": ({"watchNamespaces": ["team", "team"]}, "watchNamespaces"),
     "a pull policy that is none": ({"images": {"pullPolicy": "Sometimes"}}, "pullPolicy"),
 }
 

@@ -41,6 +41,7 @@ def test_where_the_administrator_wants_it_a_policy_closes_the_pods_in_before_the
     assert made.job.pod.network_policy == ResolvedNetworkPolicy(ports=[9000])
     world.settle()
     assert world.status.state == "completed"
+    assert world.status.observed_generation is None, "it has observed every generation: nothing counts any more"
     assert DeleteNetworkPolicy("birds-1-0a1b2") in decide(world.observe(), world.now).actions
 
 
