@@ -119,11 +119,11 @@ class TeacherServer(ApiModel):
     model_name: Annotated[str, Field(min_length=1, max_length=255)] = Field(description="Name that requests ask for.")
     command: Annotated[list[_Word], Field(max_length=16)] = Field(
         default=[],
-        description="Entry point; where absent the image's own, or vllm serve where model is set and args are not.",
+        description="Entry point (the image's own).",
     )
     args: Annotated[list[_Word], Field(max_length=64)] = Field(
         default=[],
-        description="Arguments, instead of vLLM's usual ones: the model, --served-model-name, --port.",
+        description="Arguments, instead of vllm serve's usual ones: model, --served-model-name, --port.",
     )
     env: Annotated[list[EnvVar], Field(max_length=32, json_schema_extra=keyed_by("name"))] = Field(
         default=[], description="Environment of the server."
@@ -535,8 +535,7 @@ class DataGenerationStatus(ApiModel):
     )
     observed_generation: int | None = Field(
         default=None,
-        description="metadata.generation that this status is about; absent once the run has ended, for then nothing "
-        "that is changed counts.",
+        description="metadata.generation that this is about; absent once ended.",
     )
     state: State | None = Field(default=None, description="queued, running, completed, failed or canceled.")
     message: Annotated[str, Field(max_length=4096)] | None = Field(default=None, description="The state in a sentence.")
