@@ -1,5 +1,6 @@
 """`cluster-down` leaves nothing, and a killed `cluster-up` is mended by the next. Takes all clusters away: run last."""
 
+import contextlib
 import errno
 import json
 import os
@@ -41,6 +42,26 @@ def killed_up(seconds: float, *, alone: bool = False) -> None:
     time.sleep(seconds)  # the moment of the kill is the input of these tests
     (os.kill if alone else os.killpg)(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def kill_everything() -> None:
+    """Kill the engine, the nodes and all that runs in them: what names our cache, and what descends from it."""
+    parents, ours = {}, set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            stat = (process / "stat").read_text().rpartition(")")[2].split()
+            command = (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        parents[int(process.name)] = int(stat[1])
+        if str(cache.root()).encode() in command:
+            ours.add(int(process.name))
+    assert ours
+    while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
+        ours |= more
+    for pid in ours:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def gpus(cluster: Cluster) -> list[str]:
@@ -108,6 +129,22 @@ def test_a_killed_up_is_mended_by_the_next_and_taken_away_by_a_down() -> None:
     killed_up(8, alone=True)  # in the middle of kind's work
     wait_for("the end of kind", 10, lambda: not any("kind create" in line for line in traces()["processes"]))
     Cluster().down()
+    assert traces() == before
+
+
+def test_what_was_killed_with_all_its_processes_is_mended_and_taken_away() -> None:
+    all_down()
+    before = traces()
+    cluster = Cluster("life-1")
+    cluster.up(gpus=3)
+    kill_everything()
+    assert not cluster.answers()
+    cluster.up()
+    assert ready(cluster)
+    assert gpus(cluster) == ["3"]
+    assert_packets_stay()
+    kill_everything()
+    cluster.down()
     assert traces() == before
 
 
