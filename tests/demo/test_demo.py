@@ -151,5 +151,5 @@ def test_the_demo_fails_with_a_teacher_that_answers_nothing(own: Cluster) -> Non
     assert "the result is not sound" in ended.said
     assert "the state is 'failed', not completed" in ended.said
     failure = runs(own)[-1]["status"]["failure"]
-    assert failure["reason"] == "LowYield"
-    assert "sample of what the teacher answers" in failure["message"]
+    assert failure["reason"] == "LeavesFailed"
+    assert "keep no sample of what the teacher answers" in failure["message"]
