@@ -12,7 +12,7 @@ from hack.cluster.engine import ensure
 from hack.cluster.images import load_images
 from hack.cluster.tools import tool
 from hack.demo.kube import Kube
-from hack.demo.objects import CONFINED, MARK, NAMESPACE, RESTRICTED, SYSTEM
+from hack.demo.objects import CONFINED, MARK, NAMESPACE, RESTRICTED, SYSTEM, namespace
 from hack.version import VERSION
 from tests.demo.demoing import demo
 
@@ -59,6 +59,7 @@ def served(cluster: Cluster, name: str, *steps: dict[str, Any]) -> str:
     metadata = {"name": name, "namespace": NAMESPACE, "labels": labels}
     kube = Kube(cluster.kubeconfig, "", tool("kubectl"), tool("helm4"))
     kube.apply(
+        namespace(NAMESPACE),
         {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec},
         {
             "apiVersion": "v1",
