@@ -125,7 +125,7 @@ def _key(image: Image, base: str) -> str:
     made_on = (base if image.packages is not None else "", _BASE_PACKAGES, image.packages)
     parts: list[str | bytes | Path] = [_REPOSITORY / "images" / image.name, repr(made_on)]
     parts += [_REPOSITORY / source for source in image.sources if (_REPOSITORY / source).exists()]
-    parts += [image.requirements] if image.requirements else []
+    parts += [image.requirements, repr(_UNUSED)] if image.requirements else []
     parts += [str(tool(name)) for name in image.tools]
     return cache.content_key(*parts)
 
@@ -207,7 +207,8 @@ def _lighten(site: Path) -> None:
     """Leave out what no container of ours starts or imports: commands that name this machine's Python, tests, C."""
     for pattern in _UNUSED:
         for path in sorted(site.glob(pattern)):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            # One may lie in another, which is gone by then.
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _base(engine: Engine, packages: tuple[str, ...], given: str) -> str:

@@ -79,7 +79,7 @@ def play(options: Options, screen: Screen) -> None:
     with screen.step("The operator, by its Helm chart"):
         _install(kube, images, teacher, options.start_seconds)
         screen.note(kube.run("get", "deployment", f"--namespace={SYSTEM}"))
-    with _bucket(kube, keys) as store, screen.step("A taxonomy into the bucket, the Secrets into the namespace"):
+    with bucket(kube, keys) as store, screen.step("A taxonomy into the bucket, the Secrets into the namespace"):
         _prepare(kube, teacher, options.taxonomy, store, keys)
         screen.note(f"teacher: {teacher.says}")
     with screen.step("The taxonomy is checked"):
@@ -88,7 +88,7 @@ def play(options: Options, screen: Screen) -> None:
     with screen.step("Training data is generated"):
         run = _generate(kube, teacher, screen, options.seconds)
     # Reached anew: the run may have taken hours, and a forwarded port does not outlive a lost connection.
-    with _bucket(kube, keys) as store:
+    with bucket(kube, keys) as store:
         with screen.step("The result is checked against its manifest"):
             layout = _verify(run, store)
         _show(screen, kube, run, store, layout)
@@ -97,7 +97,7 @@ def play(options: Options, screen: Screen) -> None:
 
 
 @contextmanager
-def _bucket(kube: Kube, keys: dict[str, str]) -> Iterator[S3Store]:
+def bucket(kube: Kube, keys: dict[str, str]) -> Iterator[S3Store]:
     """The demo's bucket, made if it is not there, as long as the block lasts."""
     with kube.forward(SYSTEM, "service/s3", S3_PORT) as port:
         endpoint = f"http://127.0.0.1:{port}"
@@ -105,13 +105,18 @@ def _bucket(kube: Kube, keys: dict[str, str]) -> Iterator[S3Store]:
         yield open_store(keys, endpoint)
 
 
-def _start_servers(kube: Kube, images: dict[str, str], seconds: int) -> dict[str, str]:
-    kube.apply(namespace(SYSTEM), namespace(NAMESPACE))
+def known_keys(kube: Kube) -> dict[str, str]:
+    """The storage Secret of the S3 server that runs, or a new one."""
     known = kube.run(
         "get", "secret", "s3", f"--namespace={SYSTEM}", "--ignore-not-found",
         "--output=go-template={{index .data \"AWS_SECRET_ACCESS_KEY\" | base64decode}}",
     )  # fmt: skip
-    keys = storage_secret(known or secrets.token_hex(16))
+    return storage_secret(known or secrets.token_hex(16))
+
+
+def _start_servers(kube: Kube, images: dict[str, str], seconds: int) -> dict[str, str]:
+    kube.apply(namespace(SYSTEM), namespace(NAMESPACE))
+    keys = known_keys(kube)
     kube.apply(*s3_server(images["sdg-s3"], keys), *documents.git_server(images["sdg-runner"], DOCUMENTS))
     for where, name in ((SYSTEM, "s3"), (NAMESPACE, documents.NAME)):
         kube.run(

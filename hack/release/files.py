@@ -10,10 +10,9 @@ from typing import Final
 
 from hack.cluster.steps import StepFailed, run
 from hack.cluster.tools import tool
+from hack.generate.chart import CHART, ROOT
 from hack.version import VERSION
 
-ROOT: Final = Path(__file__).parents[2]
-CHART: Final = ROOT / "charts" / "sdg-operator"
 NAMESPACE: Final = "sdg-system"
 _BEGIN: Final = f"""\
 # The operator, without Helm: kubectl apply --server-side -f crds.yaml -f install.yaml

@@ -8,7 +8,7 @@ import yaml
 
 from hack.cluster.steps import run
 from hack.cluster.tools import tool
-from tests.integration.chart.charting import CHART
+from hack.generate.chart import CHART
 
 ALERTS: Final = CHART / "files" / "alerts.yaml"
 _ALERT: Final = "SdgOperatorRunFailed"

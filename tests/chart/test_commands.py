@@ -27,7 +27,7 @@ from hack.cluster.apiserver import ApiServer
 from hack.cluster.s3 import S3Server
 from hack.cluster.steps import run, until_established
 from hack.cluster.tools import tool
-from tests.integration.chart.charting import CHART, ROOT
+from hack.generate.chart import CHART, ROOT
 from tests.teacher.running import running_teacher
 
 PAGES: Final = sorted(

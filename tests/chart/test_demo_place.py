@@ -17,7 +17,7 @@ from hack.demo.place import Place, refuse_what_is_not_ours
 from hack.demo.play import chart_values
 from hack.demo.screen import DemoFailed
 from hack.demo.teacher import DemoTeacher
-from tests.integration.chart.charting import CHART
+from hack.generate.chart import CHART
 
 IMAGES = {name: f"{name}:0" for name in ("sdg-operator", "sdg-runner", "sdg-engine")}
 

@@ -7,7 +7,8 @@ import yaml
 
 from hack.cluster.steps import StepFailed, run
 from hack.cluster.tools import tool
-from tests.integration.chart.charting import CHART, VALUE_SETS, render, template
+from hack.generate.chart import CHART
+from tests.integration.chart.charting import VALUE_SETS, render, template
 from tests.integration.chart.test_values import REFUSED
 
 # What the two have read differently: a null, and an empty map in the place of a default.

@@ -12,7 +12,8 @@ import yaml
 from hack.cluster.apiserver import ApiServer
 from hack.cluster.steps import run, succeeds, until_established, wait_for
 from hack.cluster.tools import tool
-from tests.integration.chart.charting import CHART, VALUE_SETS
+from hack.generate.chart import CHART
+from tests.integration.chart.charting import VALUE_SETS
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def test_uninstalling_leaves_nothing_but_the_crds_whatever_was_chosen(release: R
 def test_uninstalling_takes_the_crds_along_where_they_are_not_kept(release: Release) -> None:
     release.install({"crds": {"keep": False}})
     release.run("uninstall", "sdg-operator")
-    release.kubectl("wait", "--for=delete", "--timeout=30s", *sorted(CRDS))
+    release.kubectl("wait", "--for=delete", "--timeout=120s", *sorted(CRDS))
     assert release.left() == set()
 
 
@@ -216,6 +217,6 @@ def test_viewers_see_and_editors_make_the_two_kinds(release: Release) -> None:
         return succeeds([*command, "datagenerations.sdg-operator.io", "--namespace=default", f"--as={user}-{role}"])
 
     # Aggregation is the controller manager's work and takes a moment.
-    wait_for("the aggregated roles", 30, lambda: may("edit", "create") and may("view", "list"))
+    wait_for("the aggregated roles", 120, lambda: may("edit", "create") and may("view", "list"))
     assert not may("view", "create")
     assert may("edit", "delete")

@@ -11,7 +11,7 @@ import yaml
 from hack.cluster.apiserver import ApiServer
 from hack.cluster.steps import StepFailed, run, until_established
 from hack.cluster.tools import tool
-from tests.integration.chart.charting import ROOT
+from hack.generate.chart import ROOT
 from tests.integration.chart.recorded import recorded
 
 CURRENT = {

@@ -12,9 +12,9 @@ from hack.cluster.apiserver import ApiServer
 from hack.cluster.images import CHART_IMAGES, IMAGES, write_context
 from hack.cluster.steps import run
 from hack.cluster.tools import tool
+from hack.generate.chart import ROOT
 from hack.release.files import (
     NAMESPACE,
-    ROOT,
     bill_of_materials,
     chart_package,
     crds,

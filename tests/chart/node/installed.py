@@ -11,9 +11,7 @@ from hack.cluster.steps import wait_for
 from hack.cluster.tools import tool
 from hack.demo.kube import Kube
 from hack.demo.objects import NAMESPACE, SYSTEM
-from tests.demo.demoing import ROOT
-
-CHART = str(ROOT / "charts" / "sdg-operator")
+from sdg_operator.api.common import TERMINAL_STATES
 
 
 @dataclass(frozen=True)
@@ -71,14 +69,23 @@ class Installed:
         found: dict[str, Any] = self.look(name).get("status", {})
         return found
 
-    def until(
-        self, name: str, what: str, right: Callable[[dict[str, Any]], bool], seconds: float = 240
+    def once(
+        self, name: str, right: Callable[[dict[str, Any]], bool], kind: str = "datageneration", often: float = 1
     ) -> dict[str, Any]:
-        wait_for(f"{name} {what}", seconds, lambda: right(self.status(name)), interval=1)
-        return self.status(name)
+        """Wait until a status is right, and give the object as it was then."""
+        seen: dict[str, Any] = {}
 
-    def until_ended(self, name: str) -> dict[str, Any]:
-        return self.until(name, "ended", has_ended, 600)
+        def ready() -> bool:
+            seen.update(self.look(name, kind))
+            return right(seen.get("status", {}))
+
+        wait_for(f"{kind} {name}: {right.__name__}", 600, ready, interval=often)
+        return seen
+
+    def until(self, name: str, right: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The status of a run once it is right."""
+        status: dict[str, Any] = self.once(name, right)["status"]
+        return status
 
 
 def has_samples(status: dict[str, Any]) -> bool:
@@ -91,4 +98,4 @@ def is_suspended(status: dict[str, Any]) -> bool:
 
 
 def has_ended(status: dict[str, Any]) -> bool:
-    return status.get("state") in ("completed", "failed", "canceled")
+    return status.get("state") in TERMINAL_STATES

@@ -19,8 +19,8 @@ from hack.cluster.cluster import Cluster
 from hack.cluster.steps import run, succeeds
 from hack.cluster.tools import tool
 from hack.demo.objects import NAMESPACE, SYSTEM
-from tests.chart.node.installed import CHART, Installed, has_samples, is_suspended
-from tests.demo.demoing import ROOT
+from hack.generate.chart import CHART, ROOT
+from tests.chart.node.installed import Installed, has_ended, has_samples, is_suspended
 
 # Making the cluster and its images may take longer than a test, and is not its time.
 pytestmark = pytest.mark.timeout(1500, func_only=True)
@@ -30,7 +30,7 @@ def test_helm_test_passes(installed: Installed) -> None:
     """Also through the chart's NetworkPolicy, where the cluster's network enforces it."""
     values = yaml.safe_load(installed.helm("get", "values", "sdg-operator", "--output=yaml"))
     closed = {**values, "networkPolicy": {"enabled": True}}
-    installed.helm("upgrade", "sdg-operator", CHART, "--wait", "--timeout=120s", **closed)
+    installed.helm("upgrade", "sdg-operator", str(CHART), "--wait", "--timeout=120s", **closed)
     assert "Succeeded" in installed.helm("test", "sdg-operator", "--timeout=90s")
 
 
@@ -43,7 +43,7 @@ def test_each_query_of_the_dashboard_has_data_after_a_run(installed: Installed, 
         for sample in family.samples:
             labels = ",".join(f'{name}="{value}"' for name, value in {**sample.labels, "pod": pod}.items())
             series.append({"series": f"{sample.name}{{{labels}}}", "values": growth.format(sample.value)})
-    dashboard = json.loads((ROOT / "charts/sdg-operator/files/dashboard.json").read_text())
+    dashboard = json.loads((CHART / "files/dashboard.json").read_text())
     queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
     assert len(queries) > 10
     asked = [
@@ -77,7 +77,7 @@ def test_after_a_full_run_a_teams_folder_shows_no_difference(installed: Installe
     (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
     folder = f"--kustomize={tmp_path}"
     installed.kube.run("apply", folder)
-    assert installed.until_ended("drift-1")["state"] == "completed"
+    assert installed.until("drift-1", has_ended)["state"] == "completed"
     diff: list[str | Path] = [installed.kube.kubectl, f"--kubeconfig={installed.kube.kubeconfig}", "diff", folder]
     assert succeeds(diff)
     assert succeeds([*diff, "--server-side", "--field-manager=git"])
@@ -111,7 +111,7 @@ def before(own: Cluster, installed: Installed, tmp_path: Path) -> Iterator[dict[
     chart = str(tmp_path / "old/charts/sdg-operator")
     installed.helm("upgrade", "sdg-operator", chart, "--wait", "--timeout=120s", **{**now, **image})
     yield now
-    installed.helm("upgrade", "sdg-operator", CHART, "--wait", "--timeout=120s", **now)
+    installed.helm("upgrade", "sdg-operator", str(CHART), "--wait", "--timeout=120s", **now)
 
 
 def test_upgrade_and_rollback_leave_running_and_suspended_runs_alone(
@@ -120,27 +120,27 @@ def test_upgrade_and_rollback_leave_running_and_suspended_runs_alone(
     """Upgraded from the chart and the image of before, and rolled back to them."""
     installed.run("halfway", 1.0)
     installed.run("paused", 1.0)
-    at_half = installed.until("halfway", "has samples", has_samples)
-    installed.until("paused", "has samples", has_samples)
+    at_half = installed.until("halfway", has_samples)
+    installed.until("paused", has_samples)
     installed.set("paused", suspend=True)
-    installed.until("paused", "is suspended", is_suspended)
+    installed.until("paused", is_suspended)
     made = installed.status("paused")["progress"]["samples"]
 
     change = {"settings": {**before["settings"], "defaults": {"scaleFactor": 9, "maxConcurrency": 1}}}
-    installed.helm("upgrade", "sdg-operator", CHART, "--wait", "--timeout=120s", **{**before, **change})
+    installed.helm("upgrade", "sdg-operator", str(CHART), "--wait", "--timeout=120s", **{**before, **change})
     upgraded = installed.status("halfway")
     assert upgraded["state"] == "running", "the run was over too soon to say anything"
     assert upgraded["attempt"]["jobUid"] == at_half["attempt"]["jobUid"]
     assert installed.status("paused")["state"] == "queued"
     installed.helm("rollback", "sdg-operator", "--wait", "--timeout=120s")
 
-    after = installed.until_ended("halfway")
+    after = installed.until("halfway", has_ended)
     assert after["state"] == "completed", after["message"]
     assert after["attempt"]["number"] == 1, "the upgrade cost an attempt"
     assert after["resolved"] == at_half["resolved"]
     assert installed.status("paused")["state"] == "queued"
     installed.set("paused", suspend=False)
-    resumed = installed.until_ended("paused")
+    resumed = installed.until("paused", has_ended)
     assert resumed["state"] == "completed", resumed["message"]
     assert resumed["attempt"]["number"] == 2
     assert resumed["progress"]["samples"] >= made
@@ -148,25 +148,27 @@ def test_upgrade_and_rollback_leave_running_and_suspended_runs_alone(
 
 def test_a_run_outlives_an_uninstall(installed: Installed) -> None:
     installed.run("orphan", 1.0)
-    installed.until("orphan", "has samples", has_samples)
+    installed.until("orphan", has_samples)
     values = yaml.safe_load(installed.helm("get", "values", "sdg-operator", "--output=yaml"))
     installed.helm("uninstall", "sdg-operator", "--wait")
     jobs = installed.kube.json("get", "jobs", f"--namespace={NAMESPACE}", "--selector=sdg-operator.io/name=orphan")
     assert len(jobs["items"]) == 1
-    installed.helm("install", "sdg-operator", CHART, "--wait", "--timeout=120s", by="helm3", **values)
-    after = installed.until_ended("orphan")
+    installed.helm("install", "sdg-operator", str(CHART), "--wait", "--timeout=120s", by="helm3", **values)
+    after = installed.until("orphan", has_ended)
     assert after["state"] == "completed", after["message"]
     assert after["attempt"]["number"] == 1
 
 
 def test_two_replicas_with_rights_in_one_namespace_do_the_same(installed: Installed) -> None:
     change = {"replicas": 2, "watchNamespaces": [NAMESPACE]}
-    installed.helm("upgrade", "sdg-operator", CHART, "--reuse-values", "--wait", "--timeout=120s", by="helm3", **change)
+    installed.helm(
+        "upgrade", "sdg-operator", str(CHART), "--reuse-values", "--wait", "--timeout=120s", by="helm3", **change
+    )
     bindings = installed.kube.json("get", "clusterrolebindings", "--selector=app.kubernetes.io/name=sdg-operator")
     assert bindings["items"] == []
     lease = installed.kube.json("get", "lease", "sdg-operator", f"--namespace={SYSTEM}")
     assert lease["spec"]["holderIdentity"].startswith("sdg-operator-")
     installed.run("two-replicas", 0)
-    ended = installed.until_ended("two-replicas")
+    ended = installed.until("two-replicas", has_ended)
     assert ended["state"] == "completed", ended["message"]
     installed.helm("rollback", "sdg-operator", "--wait", "--timeout=120s", by="helm3")

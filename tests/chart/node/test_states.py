@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
-from hack.cluster.steps import wait_for
-from hack.demo.bucket import open_store, taxonomy_archive
-from hack.demo.objects import NAMESPACE, S3_PORT, SYSTEM, storage_secret
+from hack.demo.bucket import taxonomy_archive
+from hack.demo.objects import NAMESPACE
+from hack.demo.play import bucket, known_keys
+from hack.generate.chart import ROOT
 from tests.chart.node.installed import Installed, has_ended, has_samples, is_suspended
 from tests.chart.promtool import assert_failed_run_is_told
-from tests.demo.demoing import ROOT
 from tests.integration.chart.argocd import enabled, health
 from tests.integration.chart.recorded import OBJECTS
 
@@ -38,22 +38,16 @@ def see(update_golden: bool) -> See:
     return see
 
 
-def until(
-    installed: Installed, name: str, kind: str, right: Callable[[dict[str, Any]], bool], *, often: float = 1
-) -> dict[str, Any]:
-    """The object as it was when it was right."""
-    seen: list[dict[str, Any]] = []
-
-    def ready() -> bool:
-        seen[:] = [installed.look(name, kind)]
-        return right(seen[0].get("status", {}))
-
-    wait_for(f"{kind} {name}", 300, ready, interval=often)
-    return seen[0]
+def is_running(status: dict[str, Any]) -> bool:
+    return status.get("state") == "running" and has_samples(status)
 
 
-def of_run(installed: Installed, name: str, right: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    return until(installed, name, "datageneration", right)
+def finds_no_node(status: dict[str, Any]) -> bool:
+    return "didn't match" in str(status.get("message"))
+
+
+def has_state(status: dict[str, Any]) -> bool:
+    return bool(status.get("state"))
 
 
 def before_the_operator(installed: Installed, wanted: dict[str, Any]) -> dict[str, Any]:
@@ -67,22 +61,22 @@ def test_a_run_from_its_creation_to_its_end(installed: Installed, see: See) -> N
     wanted = installed.wanted("states", 0.6)
     assert see("run-created", before_the_operator(installed, wanted)) == ("Progressing", {"suspend", "cancel"})
     installed.run("states", 0.6)
-    running = of_run(installed, "states", lambda s: s.get("state") == "running" and has_samples(s))
+    running = installed.once("states", is_running)
     assert see("run-running", running) == ("Progressing", {"suspend", "cancel"})
     installed.set("states", suspend=True)
-    assert see("run-suspended", of_run(installed, "states", is_suspended)) == ("Suspended", {"resume", "cancel"})
+    assert see("run-suspended", installed.once("states", is_suspended)) == ("Suspended", {"resume", "cancel"})
     installed.set("states", suspend=False)
-    completed = of_run(installed, "states", has_ended)
+    completed = installed.once("states", has_ended)
     assert see("run-completed", completed) == ("Healthy", set())
     assert completed["status"]["state"] == "completed"
 
 
 def test_a_run_that_waits_for_a_node_and_is_canceled(installed: Installed, see: See) -> None:
     installed.run("waits", 0.6, placement={"nodeSelector": {"no-node": "has-this"}})
-    waiting = of_run(installed, "waits", lambda s: "didn't match" in str(s.get("message")))
+    waiting = installed.once("waits", finds_no_node)
     assert see("run-queued", waiting) == ("Progressing", {"suspend", "cancel"})
     installed.set("waits", cancel=True)
-    canceled = of_run(installed, "waits", has_ended)
+    canceled = installed.once("waits", has_ended)
     assert see("run-canceled", canceled) == ("Healthy", set())
     assert canceled["status"]["state"] == "canceled"
 
@@ -91,7 +85,7 @@ def test_runs_that_fail_at_once_and_at_work(installed: Installed, see: See, tmp_
     _, before = installed.scrape()
     installed.run("refused", 0, engine={"image": "registry.example.com/not/allowed:1"})
     installed.run("late", 5, activeDeadlineSeconds=20)
-    refused, late = (of_run(installed, name, has_ended) for name in ("refused", "late"))
+    refused, late = (installed.once(name, has_ended) for name in ("refused", "late"))
     assert see("run-failed", refused) == see("run-failed-at-work", late) == ("Degraded", set())
     assert [each["status"]["failure"]["reason"] for each in (refused, late)] == ["NotAllowed", "ActiveDeadlineExceeded"]
     _, after = installed.scrape()
@@ -105,12 +99,7 @@ def uploaded(installed: Installed, tmp_path: Path) -> list[str]:
     good = (ROOT / "examples" / "taxonomy" / leaf).read_text()
     few = yaml.safe_load(good)
     few["seed_examples"] = few["seed_examples"][:1]
-    known = installed.kube.run(
-        "get", "secret", "s3", f"--namespace={SYSTEM}",
-        "--output=go-template={{index .data \"AWS_SECRET_ACCESS_KEY\" | base64decode}}",
-    )  # fmt: skip
-    with installed.kube.forward(SYSTEM, "service/s3", S3_PORT) as port:
-        store = open_store(storage_secret(known), f"http://127.0.0.1:{port}")
+    with bucket(installed.kube, known_keys(installed.kube)) as store:
         for name, text in (("good", good), ("bad", yaml.safe_dump(few))):
             (tmp_path / name / leaf).parent.mkdir(parents=True)
             (tmp_path / name / leaf).write_text(text)
@@ -129,8 +118,8 @@ def test_a_good_and_a_bad_taxonomy(installed: Installed, uploaded: list[str], se
         }
         assert see("taxonomy-created", before_the_operator(installed, wanted)) == ("Progressing", {"check"})
         installed.kube.run("create", "--filename=-", stdin=json.dumps(wanted))
-        checking = until(installed, f"states-{name}", "taxonomy", lambda s: bool(s.get("state")), often=0.1)
+        checking = installed.once(f"states-{name}", has_state, "taxonomy", often=0.1)
         assert see("taxonomy-checking", checking) == ("Progressing", {"check"})
-        checked = until(installed, f"states-{name}", "taxonomy", has_ended)
+        checked = installed.once(f"states-{name}", has_ended, "taxonomy")
         recorded, shown = ends[name]
         assert see(recorded, checked) == (shown, {"check"})

@@ -5,7 +5,7 @@ from typing import Any, Final
 import yaml
 from lupa import lua51  # the language that Argo CD's interpreter speaks
 
-from tests.integration.chart.charting import ROOT
+from hack.generate.chart import ROOT
 
 DATA: Final[dict[str, str]] = yaml.safe_load((ROOT / "examples" / "argocd" / "argocd-cm.yaml").read_text())["data"]
 GROUP: Final = "sdg-operator.io"

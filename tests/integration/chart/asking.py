@@ -7,6 +7,7 @@ import urllib.request
 from typing import Any, Final
 
 from hack.cluster.apiserver import ApiAccess
+from sdg_operator.api.kinds import KINDS
 
 # Its certificate is made at each start; it listens on loopback.
 _UNVERIFIED: Final = ssl.create_default_context()
@@ -15,8 +16,8 @@ _UNVERIFIED.verify_mode = ssl.CERT_NONE
 
 
 def refusal(server: ApiAccess, wanted: dict[str, Any]) -> str:
-    """The API server's words of refusal of an object of a namespace; empty if it would take it. Nothing is kept."""
-    plural = f"{wanted['kind'].lower()}s".replace("ys", "ies")
+    """The API server's words of refusal of an object of ours; empty if it would take it. Nothing is kept."""
+    plural = next(kind.plural for kind in KINDS if kind.name == wanted["kind"])
     place = f"{server.url}/apis/{wanted['apiVersion']}/namespaces/{wanted['metadata']['namespace']}/{plural}"
     headers = {"Authorization": f"Bearer {server.token}", "Content-Type": "application/json"}
     request = urllib.request.Request(f"{place}?dryRun=All", json.dumps(wanted).encode(), headers)

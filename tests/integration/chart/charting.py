@@ -8,9 +8,8 @@ import yaml
 
 from hack.cluster.steps import run
 from hack.cluster.tools import tool
+from hack.generate.chart import CHART
 
-ROOT = Path(__file__).parents[3]
-CHART = ROOT / "charts" / "sdg-operator"
 Object = dict[str, Any]
 
 VALUE_SETS: dict[str, dict[str, Any]] = {

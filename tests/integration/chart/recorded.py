@@ -10,7 +10,7 @@ import yaml
 
 from hack.cluster.apiserver import ApiAccess
 from hack.cluster.steps import until_established
-from tests.integration.chart.charting import ROOT
+from hack.generate.chart import ROOT
 
 OBJECTS: Final = Path(__file__).parent / "objects"
 NAMES: Final = sorted(file.stem for file in OBJECTS.glob("*.yaml"))

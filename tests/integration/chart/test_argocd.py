@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from lupa import lua51
 
-from tests.integration.chart.argocd import GROUP, act, enabled, from_lua, health, to_lua
+from sdg_operator.api.common import TERMINAL_STATES
+from tests.integration.chart.argocd import DATA, GROUP, act, enabled, from_lua, health, run, to_lua
 from tests.integration.chart.recorded import recorded
 
 HEALTH = {
@@ -24,6 +25,9 @@ HEALTH = {
     "taxonomy-ready": ("Healthy", "completed"),
     "taxonomy-invalid": ("Degraded", "failed"),
 }
+
+
+ENDED = [name for name, (_, state) in HEALTH.items() if name.startswith("run-") and state in TERMINAL_STATES]
 
 
 @pytest.mark.parametrize(("name", "want"), HEALTH.items(), ids=HEALTH)
@@ -42,28 +46,38 @@ def test_a_resource_without_a_status_is_progressing(name: str) -> None:
 def test_a_resource_that_the_operator_has_not_seen_is_progressing(name: str) -> None:
     resource = recorded(name)
     assert health({**resource, "status": None})["status"] == "Progressing"
-    if not has_ended(resource):
+    if name not in ENDED:
         waiting = {"status": "Progressing", "message": "Waiting for the operator"}
         assert health(changed_since(resource)) == waiting
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in HEALTH if name.startswith("run") and HEALTH[name][0] != "Progressing"]
-)
+@pytest.mark.parametrize("name", ENDED)
 def test_a_run_that_has_ended_stays_what_it_is(name: str) -> None:
     """Taking `suspend: true` out of Git after the end, say, changes the generation, and nothing else."""
     resource = recorded(name)
-    if has_ended(resource):
-        assert health(changed_since(resource)) == health(resource)
-
-
-def has_ended(resource: dict[str, Any]) -> bool:
-    return resource["kind"] == "DataGeneration" and "completionTime" in resource["status"]
+    assert health(changed_since(resource)) == health(resource)
 
 
 def changed_since(resource: dict[str, Any]) -> dict[str, Any]:
     newer = {**resource["metadata"], "generation": resource["metadata"]["generation"] + 1}
     return {**resource, "metadata": newer}
+
+
+@pytest.mark.parametrize(
+    ("status", "want"),
+    [
+        ({"health": {"status": "Healthy"}}, "Healthy"),
+        ({"health": {"status": "Degraded", "message": "no operator"}}, "Degraded"),
+        ({"health": {}}, "Progressing"),
+        ({}, "Progressing"),
+        (None, "Progressing"),
+    ],
+)
+def test_an_application_is_as_healthy_as_argo_cd_found_it(status: dict[str, Any] | None, want: str) -> None:
+    said = run(
+        DATA["resource.customizations.health.argoproj.io_Application"], {"kind": "Application", "status": status}
+    )
+    assert said["status"] == want
 
 
 ACTIONS = {

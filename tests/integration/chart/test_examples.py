@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from hack.cluster.apiserver import ApiAccess
-from tests.integration.chart.charting import CHART, ROOT, container, render
-from tests.integration.chart.others import install_kinds
+from hack.generate.chart import CHART, ROOT
+from tests.integration.chart.charting import container, render
 
 # Taxonomies, kustomize's own file and kube-state-metrics' settings are no objects of the API; of the last, see
 # tests/unit/controller/test_metrics.py.
@@ -25,11 +25,10 @@ SHOWN = [
 
 
 @pytest.fixture(scope="module")
-def kinds(api_server: ApiAccess) -> ApiAccess:
-    install_kinds(api_server)
+def kinds(foreign_kinds: ApiAccess) -> ApiAccess:
     wanted = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in NAMESPACES]
-    api_server.kubectl("apply", "--filename=-", stdin=yaml.safe_dump_all(wanted))
-    return api_server
+    foreign_kinds.kubectl("apply", "--filename=-", stdin=yaml.safe_dump_all(wanted))
+    return foreign_kinds
 
 
 def take(server: ApiAccess, objects: list[dict[str, Any]]) -> None:

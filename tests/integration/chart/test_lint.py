@@ -8,8 +8,8 @@ import yaml
 from hack.cluster.apiserver import ApiAccess
 from hack.cluster.steps import run
 from hack.cluster.tools import tool
-from tests.integration.chart.charting import CHART, VALUE_SETS, render
-from tests.integration.chart.others import install_kinds
+from hack.generate.chart import CHART
+from tests.integration.chart.charting import VALUE_SETS, render
 
 
 @pytest.mark.parametrize("name", VALUE_SETS)
@@ -18,21 +18,15 @@ def test_helm_lint_has_nothing_to_say(name: str) -> None:
     assert "0 chart(s) failed" in said
 
 
-@pytest.fixture(scope="module")
-def kinds(api_server: ApiAccess) -> ApiAccess:
-    install_kinds(api_server)
-    return api_server
-
-
 @pytest.mark.parametrize("name", VALUE_SETS)
-def test_a_real_api_server_takes_every_object_to_the_letter(kinds: ApiAccess, name: str) -> None:
+def test_a_real_api_server_takes_every_object_to_the_letter(foreign_kinds: ApiAccess, name: str) -> None:
     """But for our CRDs, which it has."""
     values = VALUE_SETS[name]
     namespaces = {"sdg-system", *values.get("watchNamespaces", [])}
     wanted = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": each}} for each in sorted(namespaces)]
-    kinds.kubectl("apply", "--filename=-", stdin=yaml.safe_dump_all(wanted))
+    foreign_kinds.kubectl("apply", "--filename=-", stdin=yaml.safe_dump_all(wanted))
     objects = render({**values, "crds": {"enabled": False}})
-    said = kinds.kubectl(
+    said = foreign_kinds.kubectl(
         "apply",
         "--server-side",
         "--dry-run=server",

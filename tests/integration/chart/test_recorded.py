@@ -9,7 +9,8 @@ import yaml
 
 from hack.cluster.apiserver import ApiAccess
 from hack.cluster.steps import StepFailed, wait_for
-from tests.integration.chart.charting import ROOT
+from hack.generate.chart import ROOT
+from sdg_operator.api.kinds import KINDS
 from tests.integration.chart.recorded import GROUP, NAMES, install_kinds, recorded, to_create
 
 
@@ -44,44 +45,50 @@ FLUX = {
     "run-canceled": "Current",
     "run-failed": "Failed",
     "run-failed-at-work": "Failed",
+    "taxonomy-checking": "InProgress",
+    "taxonomy-ready": "Current",
+    "taxonomy-invalid": "Failed",
 }
+EXAMPLES = {"DataGeneration": "until-runs-end.yaml", "Taxonomy": "team.yaml"}
 
 
-def expressions() -> dict[str, str]:
-    """Those of the Flux example."""
-    team = yaml.safe_load((ROOT / "examples" / "flux" / "until-runs-end.yaml").read_text())
-    [of_runs] = team["spec"]["healthCheckExprs"]
-    assert (of_runs["apiVersion"], of_runs["kind"]) == ("sdg-operator.io/v1alpha1", "DataGeneration")
-    return {key: of_runs[key] for key in ("inProgress", "failed", "current")}
+def policy(kind: str) -> list[dict[str, Any]]:
+    """Of an API server that refuses each object of a kind, and names the first of Flux's expressions that holds for it.
+
+    In Flux's order, and by the language itself: CEL is the API server's too.
+    """
+    *_, example = yaml.safe_load_all((ROOT / "examples" / "flux" / EXAMPLES[kind]).read_text())
+    [of_kind] = example["spec"]["healthCheckExprs"]
+    assert (of_kind["apiVersion"], of_kind["kind"]) == ("sdg-operator.io/v1alpha1", kind)
+    asked = {key: f"[object.status].all(status, {of_kind[key]})" for key in ("inProgress", "failed", "current")}
+    answer = (
+        f"{asked['inProgress']} ? 'InProgress' : {asked['failed']} ? 'Failed' : {asked['current']} ? 'Current' : 'None'"
+    )
+    plural = next(each.plural for each in KINDS if each.name == kind)
+    rule = {"apiGroups": [GROUP], "apiVersions": ["*"], "operations": ["CREATE"], "resources": [f"recorded{plural}"]}
+    spec = {
+        "matchConstraints": {"resourceRules": [rule]},
+        "validations": [{"expression": "!has(object.status)", "messageExpression": f"'flux: ' + ({answer})"}],
+    }
+    name = f"flux-{plural}"
+    base = {"apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": name}}
+    return [
+        {**base, "kind": "ValidatingAdmissionPolicy", "spec": spec},
+        {
+            **base,
+            "kind": "ValidatingAdmissionPolicyBinding",
+            "spec": {"policyName": name, "validationActions": ["Deny"]},
+        },
+    ]
 
 
 @pytest.fixture(scope="module")
 def flux(kinds: ApiAccess) -> Iterator[ApiAccess]:
-    """An API server that refuses each run, and names the first of Flux's expressions that holds for it.
-
-    In Flux's order, and by the language itself: CEL is the API server's too.
-    """
-    asked = {key: f"[object.status].all(status, {expression})" for key, expression in expressions().items()}
-    answer = (
-        f"{asked['inProgress']} ? 'InProgress' : {asked['failed']} ? 'Failed' : {asked['current']} ? 'Current' : 'None'"
-    )
-    rule = {
-        "apiGroups": [GROUP],
-        "apiVersions": ["*"],
-        "operations": ["CREATE"],
-        "resources": ["recordeddatagenerations"],
-    }
-    spec: dict[str, Any] = {
-        "matchConstraints": {"resourceRules": [rule]},
-        "validations": [{"expression": "!has(object.status)", "messageExpression": f"'flux: ' + ({answer})"}],
-    }
-    binding = {"policyName": "flux", "validationActions": ["Deny"]}
-    for kind, content in (("ValidatingAdmissionPolicy", spec), ("ValidatingAdmissionPolicyBinding", binding)):
-        metadata = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": "flux"}}
-        kinds.kubectl("apply", "--filename=-", stdin=json.dumps({**metadata, "spec": content}))
-    wait_for("the policy", 30, lambda: bool(said(kinds, "run-queued")))
+    policies = yaml.safe_dump_all([each for kind in EXAMPLES for each in policy(kind)])
+    kinds.kubectl("apply", "--filename=-", stdin=policies)
+    wait_for("the policies", 120, lambda: bool(said(kinds, "run-queued")) and bool(said(kinds, "taxonomy-ready")))
     yield kinds
-    kinds.kubectl("delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", "flux")
+    kinds.kubectl("delete", "--wait=false", "--filename=-", stdin=policies)
 
 
 def said(server: ApiAccess, name: str) -> str:
@@ -93,5 +100,5 @@ def said(server: ApiAccess, name: str) -> str:
 
 
 @pytest.mark.parametrize(("name", "want"), FLUX.items(), ids=FLUX)
-def test_flux_waits_for_the_end_of_a_run_by_these_expressions(flux: ApiAccess, name: str, want: str) -> None:
+def test_flux_says_of_an_object_what_these_expressions_say(flux: ApiAccess, name: str, want: str) -> None:
     assert said(flux, name) == want

@@ -8,12 +8,13 @@ import yaml
 
 from hack.cluster.steps import StepFailed, run
 from hack.cluster.tools import tool
+from hack.generate.chart import CHART
 from hack.verify.links import anchors
 from hack.version import VERSION
 from sdg_operator.api.settings import Images, Settings
 from sdg_operator.api.settings_file import load_settings
 from sdg_operator.controller.rights import RIGHTS
-from tests.integration.chart.charting import CHART, VALUE_SETS, container, find, render, template
+from tests.integration.chart.charting import VALUE_SETS, container, find, render, template
 
 IMAGES = {"engine": f"sdg-engine:{VERSION}", "runner": f"sdg-runner:{VERSION}"}
 

@@ -6,8 +6,8 @@ import re
 import pytest
 import yaml
 
+from hack.generate.chart import CHART
 from sdg_operator.controller.metrics import Metrics
-from tests.integration.chart.charting import CHART
 
 ALERTS = CHART / "files" / "alerts.yaml"
 DASHBOARD = CHART / "files" / "dashboard.json"

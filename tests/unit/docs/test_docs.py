@@ -8,10 +8,10 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from hack.generate.chart import CHART, ROOT
 from hack.generate.chart_values import Values
 from sdg_operator.reconcile.reasons import Reason
 from sdg_operator.taxonomy import report
-from tests.integration.chart.charting import CHART, ROOT
 
 TROUBLESHOOTING = (ROOT / "docs" / "troubleshooting.md").read_text()
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), CHART / "README.md"])
