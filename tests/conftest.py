@@ -1,9 +1,15 @@
 """Options of the whole suite, and what a failed test shows."""
 
+import signal
 from collections.abc import Generator
 from typing import Protocol, runtime_checkable
 
 import pytest
+
+
+def pytest_configure() -> None:
+    """Ctrl-C works as in a terminal, also where a shell has started us in the background, and so has it ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -5,8 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hack.demo.screen import DemoFailed, Screen
-
-ENDED = ("completed", "failed", "canceled")
+from sdg_operator.api.common import TERMINAL_STATES
 
 
 def conditions(resource: dict[str, Any]) -> str:
@@ -48,7 +47,7 @@ def until_ended(look: Callable[[], dict[str, Any]], screen: Screen, seconds: flo
         status = seen.get("status", {})
         state, progress = status.get("state") or "queued", status.get("progress") or {}
         screen.progress(state, int(progress.get("percent") or 0), status.get("message") or "")
-        if state in ENDED:
+        if state in TERMINAL_STATES:
             return seen
         if time.monotonic() > end:
             raise DemoFailed(f"the run did not end within {seconds:.0f} s; it says {_describe(seen)}")

@@ -4,6 +4,7 @@ import json
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,13 +86,15 @@ def test_uninstalling_keeps_the_users_resources_and_nothing_else(release: Releas
     assert release.kubectl("get", "taxonomies", "birds", "--namespace=default", "--output=name").strip()
 
 
+# They need CRDs of others.
+OTHERS = {"podMonitor", "prometheusRule"}
+
+
 def test_uninstalling_leaves_nothing_but_the_crds_whatever_was_chosen(release: Release) -> None:
-    """Monitors and rules need CRDs of others, so they are left out."""
-    others = {"podMonitor", "prometheusRule"}
     for team in VALUE_SETS["namespaced"]["watchNamespaces"]:
         release.kubectl("create", "namespace", team)
     for name, values in VALUE_SETS.items():
-        release.install({key: value for key, value in values.items() if key not in others} | {"crds": {"keep": True}})
+        release.install({key: value for key, value in values.items() if key not in OTHERS} | {"crds": {"keep": True}})
         assert release.left() > CRDS, name
         release.run("uninstall", "sdg-operator")
         assert release.left() == CRDS, name
@@ -147,6 +150,23 @@ def test_a_second_upgrade_with_the_same_values_changes_no_object(release: Releas
     before = [line.rsplit(" ", 1)[1:] for line in seen()]
     release.upgrade(VALUE_SETS["default"])
     assert [line.rsplit(" ", 1)[1:] for line in seen()] == before
+
+
+def test_what_is_installed_does_not_differ_from_what_is_rendered(release: Release) -> None:
+    """As Argo CD compares them: nothing that the chart writes is changed by the API server's defaults and forms."""
+    for team in VALUE_SETS["namespaced"]["watchNamespaces"]:
+        release.kubectl("create", "namespace", team)
+    diff: list[str | Path] = [tool("kubectl"), f"--kubeconfig={release.server.kubeconfig}", "diff", "--filename=-"]
+    for values in VALUE_SETS.values():
+        chosen = {key: value for key, value in values.items() if key not in OTHERS} | {"crds": {"keep": True}}
+        release.install(chosen)
+        options = ["template", "sdg-operator", str(CHART), "--kube-version=1.34", "--skip-tests", "--values=-"]
+        rendered = release.run(*options, values=chosen)
+        # A difference is an exit code other than 0, and raises.
+        run(diff, stdin=rendered)
+        run([*diff, "--server-side", "--field-manager=git"], stdin=rendered)
+        assert "+  replicas: 7" in run(diff, stdin=rendered.replace("  replicas: ", "  replicas: 7 # "), check=False)
+        release.run("uninstall", "sdg-operator")
 
 
 def test_a_release_of_helm_3_goes_on_with_helm_4(release: Release) -> None:

@@ -17,7 +17,8 @@ def call(command: Sequence[str], environment: Mapping[str, str], lock: int) -> i
     """Run it to its end and give its exit code. It holds the lock of its folder too.
 
     It has a session of its own, so that Ctrl-C reaches `sdg` alone, which tells it to end: a program that is just
-    starting has no words for Ctrl-C yet. Ended by a signal, it was interrupted.
+    starting has no words for Ctrl-C yet. Ended by a signal, it was interrupted. What `sdg` was started to ignore (by
+    `nohup`, by a shell in the background) stays ignored.
     """
     process: subprocess.Popen[bytes] | None = None
     told = False
@@ -29,7 +30,8 @@ def call(command: Sequence[str], environment: Mapping[str, str], lock: int) -> i
             process.terminate()
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, stop) for number in numbers}
+    heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in heeded}
     try:
         process = subprocess.Popen(
             command,

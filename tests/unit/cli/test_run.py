@@ -119,6 +119,18 @@ def test_a_child_that_has_no_words_yet_for_being_stopped_ends_as_interrupted(
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
+    """As under `nohup`, when the terminal goes away."""
+    text = "import os, signal; os.kill(os.getppid(), signal.SIGHUP); raise SystemExit(20)"
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with (tmp_path / "lock").open("w") as lock:
+            assert call([sys.executable, "-c", text], os.environ, lock.fileno()) == 20
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the lock alone keeps the next run out")
 def test_a_child_ends_when_sdg_is_killed(tmp_path: Path) -> None:
     lock, began = tmp_path / "lock", tmp_path / "began"
