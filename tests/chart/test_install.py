@@ -153,7 +153,7 @@ def test_a_second_upgrade_with_the_same_values_changes_no_object(release: Releas
 
 
 def test_what_is_installed_does_not_differ_from_what_is_rendered(release: Release) -> None:
-    """As Argo CD compares them: nothing that the chart writes is changed by the API server's defaults and forms."""
+    """No drift: the API server's defaults and forms change nothing of what the chart writes."""
     for team in VALUE_SETS["namespaced"]["watchNamespaces"]:
         release.kubectl("create", "namespace", team)
     diff: list[str | Path] = [tool("kubectl"), f"--kubeconfig={release.server.kubeconfig}", "diff", "--filename=-"]
