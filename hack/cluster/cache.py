@@ -43,6 +43,14 @@ def _contents(part: str | bytes | Path) -> Iterable[bytes]:
         yield part if isinstance(part, bytes) else part.encode()
 
 
+def write(path: Path, text: str) -> None:
+    """Write a file that is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f"{path.name}.half")
+    half.write_text(text)
+    half.rename(path)
+
+
 @contextmanager
 def lock(name: str) -> Iterator[None]:
     """Hold a lock among all processes that use this cache; the kernel frees it if we are killed."""

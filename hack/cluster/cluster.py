@@ -59,6 +59,7 @@ class Cluster:
         self._whole = self.folder / "whole"
         self._mark = self.folder / "mark"
         """Mounted into each node: by it the nodes are known as ours, whatever else is called the same."""
+        self._elsewhere = self.folder / "in-the-machines-engine"
 
     def kubectl(
         self, *arguments: str | Path, stdin: str | None = None, check: bool = True, timeout: float = 600
@@ -84,9 +85,11 @@ class Cluster:
         """
         with cache.lock("clusters"):
             cache.sweep()
-            machine.remember()
+            self._refuse_another_engine()
             engine = ensure()
+            machine.remember()
             self._refuse_others(engine)
+            network.forbid_strays()
             wanted = nodes or self._nodes_asked()
             fits = self._whole.exists() and len(self._containers(engine)) == wanted and self._as_configured(wanted)
             if not fits or not self._revived(engine):
@@ -94,8 +97,6 @@ class Cluster:
                 self._whole.unlink(missing_ok=True)
                 self._create(engine, wanted)
                 self._whole.touch()
-            else:
-                network.forbid_strays()
             self._connect_nodes(engine)
             self.advertise_gpus(self._gpus_asked() if gpus is None else gpus)
 
@@ -123,6 +124,15 @@ class Cluster:
         listed = engine.docker("ps", "--all", "--filter", label, "--format={{.Names}} {{.State}}")
         return dict(line.split(" ", 1) for line in listed.splitlines())
 
+    def _refuse_another_engine(self) -> None:
+        """`StepFailed` if the nodes are in the machine's Docker engine, and that does not answer."""
+        if self._elsewhere.exists() and (engine := running()) != Engine(None):
+            raise StepFailed(
+                f"cluster {self.name!r} is in this machine's Docker engine, which does not answer"
+                f"{' (another one does)' if engine else ''}; start it and try again, or, if it is gone for good, remove"
+                f" the folder {self.folder}"
+            )
+
     def _refuse_others(self, engine: Engine) -> None:
         """`StepFailed` if nodes of this name are not ours. In an engine of our own there are only ours."""
         if engine.host is not None:
@@ -136,8 +146,11 @@ class Cluster:
         """Set the nodes going that stand still, and say whether the cluster answers."""
         for name, state in self._containers(engine).items():
             if state != "running":
-                with step(f"node {name} was {state}: set it going"):
-                    engine.docker("unpause" if state == "paused" else "start", name)
+                try:
+                    with step(f"node {name} was {state}: set it going"):
+                        engine.docker("unpause" if state == "paused" else "start", name)
+                except StepFailed:
+                    return False  # its port is taken, its network is gone: what made it may not be there any more
         if self.answers():
             return True
         try:
@@ -151,8 +164,9 @@ class Cluster:
         image = node_image(engine)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._mark.write_text(f"cluster {self.name} of sdg-operator's `make cluster-up`\n")
-        self._asked.write_text(json.dumps(self._config(nodes, made=image != OFFICIAL_IMAGE)))
-        network.forbid_strays()
+        cache.write(self._asked, json.dumps(self._config(nodes, made=image != OFFICIAL_IMAGE)))
+        if engine.host is None:
+            self._elsewhere.touch()
         node_network(engine)
         title = f"create cluster {self.name} ({nodes} node{'s' if nodes > 1 else ''})"
         again = f"Take away what there is and try again: make cluster-down CLUSTER={self.name}"
@@ -167,10 +181,14 @@ class Cluster:
                 # The engine goes on with what a killed kind asked of it: a node may have appeared only now.
                 if last or "already" not in str(failed):
                     raise
+        # Only `up` sets nodes going: by then packets to those that are gone have an end.
+        engine.docker("update", "--restart=no", *self._containers(engine))
         if self._made():
             self._quiet_names()
 
     def _target(self) -> list[str | Path]:
+        # A killed kind leaves its lock, and the next would wait for it for ever: it is alone here.
+        self.kubeconfig.with_suffix(".lock").unlink(missing_ok=True)
         # Without a kubeconfig of ours kind would edit the user's.
         return ["cluster", "--name", self.name, "--kubeconfig", self.kubeconfig]
 
@@ -242,7 +260,7 @@ class Cluster:
     def advertise_gpus(self, count: int, resource: str = GPU_RESOURCE) -> None:
         """Give every node `count` GPUs as an extended resource, as Kubernetes documents it."""
         if resource == GPU_RESOURCE:
-            self._gpus.write_text(str(count))  # a node forgets its own when it is started again
+            cache.write(self._gpus, str(count))  # a node forgets its own when it is started again
         path = f"/status/capacity/{resource.replace('/', '~1')}"
         for node in self.nodes():
             patch = json.dumps([{"op": "add", "path": path, "value": str(count)}])
@@ -259,6 +277,7 @@ class Cluster:
         """Take the cluster away; the last one takes our Docker engine, the routes and the rules with it."""
         with cache.lock("clusters"):
             cache.sweep()
+            self._refuse_another_engine()
             engine = running()
             if engine is None and machine.noted():
                 # Killed in the middle: only a running engine can remove what it made.

@@ -46,14 +46,21 @@ class Engine:
             stdout=subprocess.PIPE,
             preexec_fn=die_with_parent,  # noqa: PLW1509 - one prctl call
         ) as tar:
-            done = subprocess.run(
-                ["docker", "import", *changes, "-", name],
-                stdin=tar.stdout,
-                env={**os.environ, **self.env},
-                capture_output=True,
-                check=False,
-                preexec_fn=die_with_parent,
-            )
+            try:
+                done = subprocess.run(
+                    ["docker", "import", *changes, "-", name],
+                    stdin=tar.stdout,
+                    env={**os.environ, **self.env},
+                    capture_output=True,
+                    check=False,
+                    timeout=1800,
+                    preexec_fn=die_with_parent,
+                )
+            except subprocess.TimeoutExpired as late:
+                tar.kill()
+                raise StepFailed(
+                    f"docker import of {name} did not end within {late.timeout:.0f} s; try again"
+                ) from late
         if done.returncode or tar.returncode:
             raise StepFailed(f"docker import of {name} failed: {done.stderr.decode()[-400:]}")
 
@@ -127,6 +134,7 @@ def ensure() -> Engine:
                 " start Docker, or become a member of the group `docker`, and try again"
             )
         need("dockerd", "containerd", "runc", "ip", "iptables", "debootstrap", "openssl")
+        need("docker")
         with step("start an own Docker engine"):
             _start()
             _wait()
@@ -157,6 +165,8 @@ def _start() -> None:
         "pidfile": str(folder / "docker.pid"),
         "hosts": [f"unix://{folder}/docker.sock"],
         "bridge": "none",
+        # Newer engines make chains for IPv6 too, which the nodes' network has not.
+        "ip6tables": False,
         "default-address-pools": [{"base": "198.18.16.0/20", "size": 24}],
         "log-driver": "json-file",
     }

@@ -148,6 +148,7 @@ def _build(engine: Engine, image: Image, reference: str, base: str) -> None:
 
 def write_context(name: str, folder: Path, architectures: Sequence[str]) -> None:
     """Write what an image is built from, for a builder of another place: `architectures` in Docker's words."""
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     image = IMAGES[name]
     _fill(folder, image, _site_packages(image, architectures))
@@ -218,7 +219,7 @@ def _base(engine: Engine, packages: tuple[str, ...], given: str) -> str:
     if engine.has_image(reference):
         return reference
     below = given or _OFFICIAL_BASE
-    if given or (engine.host is None and succeeds(["docker", "pull", "--quiet", below], timeout=900)):
+    if given or (engine.host is None and _pulled(below)):
         needs = f"The base needs Python 3.11, and {' '.join(packages) or 'nothing more'}: its own, or by apt-get"
         with step(f"base image on {below}", needs):
             recipe = f"FROM {below}\n{_preparation(packages, official=not given)}"
@@ -233,6 +234,11 @@ def _base(engine: Engine, packages: tuple[str, ...], given: str) -> str:
         (root / "usr/local/bin/python").symlink_to("/usr/bin/python3")
         engine.import_folder(root, reference)
     return reference
+
+
+def _pulled(name: str) -> bool:
+    with step(f"pull {name}"):
+        return succeeds(["docker", "pull", "--quiet", name], timeout=900)
 
 
 def _preparation(packages: tuple[str, ...], *, official: bool) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hack.cluster import cache, network
-from hack.cluster.steps import as_root, run, succeeds
+from hack.cluster.steps import StepFailed, as_root, run, succeeds
 
 _KUBELETS: Final = (
     "kernel/keys/root_maxbytes",
@@ -62,14 +62,19 @@ def restore(*, another_engine: bool) -> None:
             del before["settings"][_FORWARD]
         else:
             run(["iptables", "-P", "FORWARD", before["policy"]])
+    left = []
     for name, value in before["settings"].items():
-        if _setting(name) != value:
-            succeeds(as_root(["sh", "-c", 'echo "$1" >"/proc/sys/$0"', name, value]))
+        if _setting(name) != value and not succeeds(as_root(["sh", "-c", 'echo "$1" >"/proc/sys/$0"', name, value])):
+            left.append(f"sysctl -w {name.replace('/', '.')}={value}")
     for path in before["absent"]:
         if path.endswith(".json") and not another_engine:
             succeeds(as_root(["rm", "-f", path]))
         elif Path(path).is_dir():
             succeeds(as_root(["rmdir", path]))  # not if somebody has put something there
+    if left:
+        raise StepFailed(
+            f"settings of the kernel are not as they were; do this as root, and try again: {' && '.join(left)}"
+        )
     _note().unlink()
 
 
@@ -83,7 +88,4 @@ def _read() -> dict[str, Any]:
 
 
 def _write(before: dict[str, Any]) -> None:
-    half = _note().with_suffix(".half")
-    half.parent.mkdir(parents=True, exist_ok=True)
-    half.write_text(json.dumps(before))
-    half.rename(_note())
+    cache.write(_note(), json.dumps(before))

@@ -1,10 +1,9 @@
 """Routes and packet filter rules: what a cluster needs, and how every trace of it goes away again."""
 
-import sys
 from collections.abc import Collection
 from typing import Final
 
-from hack.cluster.steps import as_root, run, succeeds
+from hack.cluster.steps import StepFailed, as_root, run, succeeds
 
 POD_NETWORK: Final = "198.18.32.0/20"
 SERVICE_NETWORK: Final = "198.19.32.0/24"
@@ -13,6 +12,8 @@ NODE_NETWORK: Final = "198.18.16.0/24"
 
 BRIDGE: Final = "sdg-kind"
 """Of the nodes' network: what bears this name is ours."""
+
+_TABLES: Final = ("filter", "nat", "raw")
 
 
 def stray_routes() -> list[str]:
@@ -27,19 +28,22 @@ def stray_routes() -> list[str]:
 def forbid_strays() -> None:
     """Give packets to addresses that no pod or Service has an end here: else they leave by the default route."""
     there = stray_routes()
-    for addresses in (POD_NETWORK, SERVICE_NETWORK):
-        if addresses not in there and not succeeds(as_root(["ip", "route", "add", "unreachable", addresses])):
-            print(
-                f"  · packets to {addresses} that no pod or Service takes may leave this machine; as root you can"
-                f" prevent it: ip route add unreachable {addresses}",
-                file=sys.stderr,
-            )
+    _or_tell(
+        [["ip", "route", "add", "unreachable", each] for each in (POD_NETWORK, SERVICE_NETWORK) if each not in there],
+        "packets to pods and Services that are gone could leave this machine",
+    )
 
 
 def allow_strays() -> None:
     """Take the routes of `forbid_strays` away."""
-    for addresses in stray_routes():
-        succeeds(as_root(["ip", "route", "del", "unreachable", addresses]))
+    _or_tell([["ip", "route", "del", "unreachable", each] for each in stray_routes()], "routes of ours are left")
+
+
+def _or_tell(commands: list[list[str]], without: str) -> None:
+    """Run the commands as root; `StepFailed` has those that this user may not run."""
+    left = [" ".join(command) for command in commands if not succeeds(as_root(command))]
+    if left:
+        raise StepFailed(f"{without}; do this as root, and try again: {' && '.join(left)}")
 
 
 def forward_policy() -> str:
@@ -50,7 +54,7 @@ def forward_policy() -> str:
 def docker_chains() -> list[str]:
     """Chains of the packet filter that a Docker engine makes, as table/chain."""
     found = []
-    for table in ("filter", "nat"):
+    for table in _TABLES:
         lines = run(["iptables-save", "-t", table]).splitlines()
         found += [f"{table}/{line[1:].split()[0]}" for line in lines if line.startswith(":DOCKER")]
     return found
@@ -70,7 +74,7 @@ def remove_bridge() -> None:
 def remove_docker_rules(keep: Collection[str]) -> None:
     """Remove the rules, chains and bridge that our dockerd leaves behind when it ends, but no chain of `keep`."""
     chains = [chain for chain in docker_chains() if chain not in keep]
-    for table in ("filter", "nat"):
+    for table in _TABLES:
         ours = {chain.split("/")[1] for chain in chains if chain.startswith(table)} | {BRIDGE}
         for line in run(["iptables-save", "-t", table]).splitlines():
             words = line.split()

@@ -4,6 +4,7 @@ The made one follows the layout that kind's own base files expect, so it depends
 """
 
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -14,10 +15,12 @@ from typing import Final
 from hack.cluster import cache
 from hack.cluster.engine import Engine
 from hack.cluster.packages import need
-from hack.cluster.steps import die_with_parent, run, step, succeeds, wait_for
+from hack.cluster.steps import StepFailed, die_with_parent, run, step, succeeds, wait_for
 from hack.cluster.tools import KUBERNETES_VERSION, module_folder, tool
 
-OFFICIAL_IMAGE: Final = f"kindest/node:{KUBERNETES_VERSION}"
+OFFICIAL_IMAGE: Final = "kindest/node:v1.34.11@sha256:44e222ee2132dab25ff87301682f89eb82c7880ea3a1bf543bfe9708fd08d67d"
+"""Of Kubernetes 1.34, the one that was built for the pinned version of kind, as its release says."""
+
 _PARTS: Final = "localhost/sdg-components:1"
 _PAUSE: Final = "localhost/sdg-pause:1"
 _COMPONENTS: Final = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "etcd")
@@ -61,8 +64,16 @@ def node_image(engine: Engine) -> str:
     if engine.has_image(OFFICIAL_IMAGE):
         return OFFICIAL_IMAGE
     # Our own engine runs only where there was none; a machine without one has no image registry to speak of either.
-    if engine.host is None and succeeds(["docker", "pull", "--quiet", OFFICIAL_IMAGE], timeout=1800):
-        return OFFICIAL_IMAGE
+    if engine.host is None:
+        with step("pull kind's node image"):
+            pulled = succeeds(["docker", "pull", "--quiet", OFFICIAL_IMAGE], timeout=1800)
+        if pulled:
+            return OFFICIAL_IMAGE
+        if os.geteuid() != 0:
+            raise StepFailed(
+                f"`docker pull {OFFICIAL_IMAGE}` does not succeed, and only root can make a node image of Debian's"
+                " packages; mend the first, or try again as root"
+            )
     need("debootstrap", "containerd", "ctr")
     binaries = {part: tool(part) for part in (*_COMPONENTS, "coredns", "kubelet", "kubeadm", "kubectl")}
     with cache.lock("node-image"), cache.Scratch("node-") as scratch:
@@ -175,7 +186,7 @@ def _preload(scratch: Path, root: Path, archive: Path, names: list[str]) -> None
             run([*images, "rm", _PARTS, _PAUSE])
         finally:
             server.terminate()
-            server.wait()
+            server.wait(timeout=60)
 
 
 def _dress(root: Path, binaries: dict[str, Path]) -> None:

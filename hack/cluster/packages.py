@@ -12,6 +12,8 @@ _PACKAGE_OF: Final = {
     "containerd": "containerd",
     "ctr": "containerd",
     "debootstrap": "debootstrap",
+    # Before Debian 13 docker.io has it.
+    "docker": "docker-cli",
     "dockerd": "docker.io",
     "git": "git",
     "ip": "iproute2",
@@ -34,10 +36,20 @@ def need(*names: str) -> None:
         raise StepFailed(f"commands or libraries are missing on this machine; {hint}")
     # apt-get of two at once fails.
     with lock("apt-get"), step(f"install {', '.join(missing)}", f"Mend apt-get's sources, or {hint}"):
-        # A service of the package must not start: we run our own daemon, and a machine's own would be in the way.
-        quiet = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+        # No service of a package may start: we run our own daemon, and a machine's own would be in the way. The first
+        # is for machines without systemd, the second for those with it; nor may it start when the machine does.
+        quiet = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1", "SYSTEMD_OFFLINE": "1"}
+        before = _units()
         run(["apt-get", "update", "-qq"], env=quiet)
         run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], env=quiet)
+        if new := _units() - before:
+            succeeds(["systemctl", "disable", *sorted(new)])
+
+
+def _units() -> set[str]:
+    """The services and sockets that systemd would know."""
+    found = (path for kind in ("service", "socket") for path in Path("/lib/systemd/system").glob(f"*.{kind}"))
+    return {path.name for path in found}
 
 
 def _there(name: str) -> bool:

@@ -23,9 +23,7 @@ def _options() -> Options:
     )
     parser.add_argument("--cluster", default=given("CLUSTER", "sdg"), help="name of the cluster to make")
     parser.add_argument("--registry", default=given("DEMO_REGISTRY", ""), help="pull images from here, build none")
-    parser.add_argument(
-        "--timeout", type=float, default=float(given("DEMO_TIMEOUT", "1800")), help="seconds for the run"
-    )
+    parser.add_argument("--timeout", type=float, default=given("DEMO_TIMEOUT", "1800"), help="seconds for the run")
     parser.add_argument("--start-timeout", type=int, default=120, help="seconds until servers and operator are ready")
     chosen = parser.parse_args()
     kubeconfig = given("KUBECONFIG", "") if chosen.context else ""

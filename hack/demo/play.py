@@ -62,6 +62,9 @@ class Options:
 
 def play(options: Options, screen: Screen) -> None:
     """Do all of it; raises `DemoFailed`, `StepFailed` or `StorageError` at the first thing that is not right."""
+    teachers.check(options.teacher)
+    if not options.taxonomy.is_dir():
+        raise DemoFailed(f"there is no taxonomy in {options.taxonomy}")
     with screen.step("A Kubernetes cluster"):
         where = place.find(options.kubeconfig, options.context, options.registry, options.cluster)
         kube = where.kube
@@ -146,6 +149,9 @@ def chart_values(images: dict[str, str], teacher: DemoTeacher) -> dict[str, Any]
 
 def _install(kube: Kube, images: dict[str, str], teacher: DemoTeacher, seconds: int) -> None:
     values = chart_values(images, teacher)
+    # One whose Helm was killed is in its way for ever. The CRDs stay, and with them all runs.
+    if kube.run_helm("list", "--pending", "--short", f"--namespace={SYSTEM}").split():
+        kube.run_helm("uninstall", RELEASE, f"--namespace={SYSTEM}", "--wait")
     command = ("upgrade", "--install", RELEASE, str(CHART), f"--namespace={SYSTEM}")
     try:
         kube.run_helm(*command, "--wait", f"--timeout={seconds}s", "--values=-", stdin=yaml.safe_dump(values))
@@ -160,8 +166,6 @@ def image_values(images: dict[str, str]) -> dict[str, dict[str, str]]:
 
 
 def _prepare(kube: Kube, teacher: DemoTeacher, taxonomy: Path, store: S3Store, keys: dict[str, str]) -> None:
-    if not taxonomy.is_dir():
-        raise DemoFailed(f"there is no taxonomy in {taxonomy}")
     key = yaml.safe_load((QUICKSTART / "taxonomy.yaml").read_text())["spec"]["source"]["bucket"]["key"]
     store.put_bytes(key, taxonomy_archive(taxonomy))
     objects = [secret("sdg-storage", keys)]

@@ -46,6 +46,12 @@ def terms(name: str) -> str | None:
     return _TERMS.get(name)
 
 
+def check(name: str) -> None:
+    """Raise `DemoFailed` if there is no such teacher."""
+    if name not in _IMAGES and not name.startswith(("http://", "https://")) and not Path(name).is_file():
+        raise DemoFailed(f"DEMO_TEACHER={name} is none of: model, scripted, http(s)://…/v1, a teacher file")
+
+
 def image(name: str) -> str | None:
     """The image of ours that a teacher needs; None for an endpoint or a teacher file."""
     return _IMAGES.get(name)
@@ -77,6 +83,7 @@ def choose(name: str, model: str, token: str, references: dict[str, str]) -> Dem
 
     `references` gives each image's reference by its name.
     """
+    check(name)
     if name == "model":
         says = "Gemma 3 270M on this machine's CPU, served next to the engine (a real model, but a very small one)"
         return _from_file(_HERE / "model.yaml", says, references)
@@ -88,6 +95,4 @@ def choose(name: str, model: str, token: str, references: dict[str, str]) -> Dem
         return DemoTeacher(
             says=f"{secret['model_name']} at {name}", secret=secret | ({"api_token": token} if token else {})
         )
-    if Path(name).is_file():
-        return _from_file(Path(name), f"as {name} says", references)
-    raise DemoFailed(f"DEMO_TEACHER={name} is none of: model, scripted, http(s)://…/v1, a teacher file")
+    return _from_file(Path(name), f"as {name} says", references)

@@ -115,7 +115,11 @@ def rights() -> str:
             ),
             *(["in the operator's own namespace, only the installation's own"] if right.one else []),
             *(["only with two replicas"] if right.leader_only else []),
-            *(["only where `settings.networkPolicy.create` is set"] if right.network_policies else []),
+            *(
+                ["only where `settings.networkPolicy.create` or `rbac.networkPolicies` is set"]
+                if right.network_policies
+                else []
+            ),
             *(["it does without, and says less"] if right.optional else []),
         ]
         group = right.resource.group or "core"
@@ -125,8 +129,8 @@ def rights() -> str:
             "# Rights",
             "",
             "What the operator's service account may do, and why. The chart grants exactly this, in the whole cluster",
-            "or in `watchNamespaces` alone; the operator checks it at start and says in words what is missing",
-            "(`/readyz`).",
+            "or in `watchNamespaces` alone; the operator checks it at start, but for Secrets, and says in words",
+            "what is missing (`/readyz`). A Secret that it may not read is named by the runs that need it.",
             "The pods of runs have no service-account token at all.",
             "",
             "| Resource | API group | Verbs | Why | Bounds |",

@@ -147,6 +147,16 @@ class SettingsValues(Settings):
     images: SettingsImages = Field(default=SettingsImages(), description="Images of the containers of a run.")
 
 
+class EnvVar(BaseModel):
+    """A variable as a container has it, but for those that tell the operator which pod it is."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str = Field(
+        min_length=1, json_schema_extra={"not": {"enum": ["POD_NAME", "POD_NAMESPACE", "POD_UID", "NODE_NAME"]}}
+    )
+
+
 class Values(Part):
     """All values of the chart."""
 
@@ -203,7 +213,7 @@ class Values(Part):
     ca_bundle: CaBundle = Field(
         default=CaBundle(), description="Authorities of the stores' certificates, for the operator's own calls."
     )
-    extra_env: list[dict[str, Any]] = Field(
+    extra_env: list[EnvVar] = Field(
         default=[], description="Further environment variables of the operator; they win over those of settings.proxy."
     )
     pod_disruption_budget: PodDisruptionBudget = Field(

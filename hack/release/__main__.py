@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from hack.cluster.images import CHART_IMAGES, write_context
-from hack.cluster.steps import step
+from hack.cluster.steps import StepFailed, step
 from hack.release.files import bill_of_materials, chart_package, crds, install_manifest, python_package
 
 
@@ -38,4 +38,7 @@ def main() -> None:
             (options.out / f"{image}.cdx.json").write_text(bill_of_materials(image))
 
 
-main()
+try:
+    main()
+except StepFailed as failed:
+    raise SystemExit(f"release: {failed}") from failed

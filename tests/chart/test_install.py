@@ -15,6 +15,7 @@ from hack.cluster.steps import run, succeeds, until_established, wait_for
 from hack.cluster.tools import tool
 from hack.generate.chart import CHART
 from tests.integration.chart.charting import VALUE_SETS
+from tests.integration.chart.others import install_kinds
 
 
 @dataclass(frozen=True)
@@ -86,15 +87,13 @@ def test_uninstalling_keeps_the_users_resources_and_nothing_else(release: Releas
     assert release.kubectl("get", "taxonomies", "birds", "--namespace=default", "--output=name").strip()
 
 
-# They need CRDs of others.
-OTHERS = {"podMonitor", "prometheusRule"}
-
-
 def test_uninstalling_leaves_nothing_but_the_crds_whatever_was_chosen(release: Release) -> None:
+    """Monitors and rules need CRDs of others, so they are left out."""
+    others = {"podMonitor", "prometheusRule"}
     for team in VALUE_SETS["namespaced"]["watchNamespaces"]:
         release.kubectl("create", "namespace", team)
     for name, values in VALUE_SETS.items():
-        release.install({key: value for key, value in values.items() if key not in OTHERS} | {"crds": {"keep": True}})
+        release.install({key: value for key, value in values.items() if key not in others} | {"crds": {"keep": True}})
         assert release.left() > CRDS, name
         release.run("uninstall", "sdg-operator")
         assert release.left() == CRDS, name
@@ -156,9 +155,10 @@ def test_what_is_installed_does_not_differ_from_what_is_rendered(release: Releas
     """No drift: the API server's defaults and forms change nothing of what the chart writes."""
     for team in VALUE_SETS["namespaced"]["watchNamespaces"]:
         release.kubectl("create", "namespace", team)
+    install_kinds(release.server)
     diff: list[str | Path] = [tool("kubectl"), f"--kubeconfig={release.server.kubeconfig}", "diff", "--filename=-"]
     for values in VALUE_SETS.values():
-        chosen = {key: value for key, value in values.items() if key not in OTHERS} | {"crds": {"keep": True}}
+        chosen = values | {"crds": {"keep": True}}
         release.install(chosen)
         options = ["template", "sdg-operator", str(CHART), "--kube-version=1.34", "--skip-tests", "--values=-"]
         rendered = release.run(*options, values=chosen)

@@ -137,6 +137,8 @@ def test_what_was_killed_with_all_its_processes_is_mended_and_taken_away() -> No
     before = traces()
     cluster = Cluster("life-1")
     cluster.up(gpus=3)
+    if ensure().host is None:
+        pytest.skip("this machine's own engine runs the nodes, and is not ours to kill")
     kill_everything()
     assert not cluster.answers()
     cluster.up()

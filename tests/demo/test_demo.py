@@ -1,6 +1,7 @@
 """`make demo` does what it says, again and again, and ends with an error when something is not as it should be."""
 
 import json
+import subprocess
 import urllib.request
 from typing import Any
 
@@ -10,9 +11,11 @@ import yaml
 from hack.cluster.cluster import Cluster
 from hack.cluster.engine import ensure
 from hack.cluster.images import load_images
+from hack.cluster.steps import wait_for
 from hack.cluster.tools import tool
 from hack.demo.kube import Kube
 from hack.demo.objects import CONFINED, MARK, NAMESPACE, RESTRICTED, SYSTEM, namespace
+from hack.generate.chart import CHART
 from hack.version import VERSION
 from tests.demo.demoing import demo
 
@@ -143,6 +146,21 @@ def test_the_demo_fails_without_the_operators_image(own: Cluster) -> None:
     assert ended.code == 1
     assert "The demo FAILED" in ended.said
     assert f"{REGISTRY}/sdg-operator:{VERSION}" in ended.said
+
+
+def test_the_demo_mends_a_release_whose_helm_was_killed(own: Cluster) -> None:
+    before = completed(own)
+    kube = Kube(own.kubeconfig, "", tool("kubectl"), tool("helm4"))
+    upgrade = ["upgrade", "sdg-operator", str(CHART), f"--namespace={SYSTEM}", "--reuse-values", "--wait"]
+    command = [str(kube.helm), f"--kubeconfig={own.kubeconfig}", *upgrade, "--set=images.operator.tag=none"]
+    with subprocess.Popen(command) as helm:
+        wait_for(
+            "the upgrade", 120, lambda: bool(kube.run_helm("list", "--pending", "--short", f"--namespace={SYSTEM}"))
+        )
+        helm.kill()
+    ended = demo(CLUSTER=own.name, DEMO_TEACHER="scripted")
+    assert ended.code == 0, ended.said
+    assert completed(own) == before + 1
 
 
 def test_the_demo_fails_with_a_teacher_that_answers_nothing(own: Cluster) -> None:

@@ -3,13 +3,17 @@
 {{- end -}}
 
 {{- define "sdg-operator.fullname" -}}
+{{- $name := .Release.Name -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
-{{- else if contains (include "sdg-operator.name" .) .Release.Name -}}
-{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
-{{- else -}}
-{{- printf "%s-%s" .Release.Name (include "sdg-operator.name" .) | trunc 63 | trimSuffix "-" -}}
+{{- $name = .Values.fullnameOverride -}}
+{{- else if not (contains (include "sdg-operator.name" .) $name) -}}
+{{- $name = printf "%s-%s" $name (include "sdg-operator.name" .) -}}
 {{- end -}}
+{{- $name = $name | trunc 63 | trimSuffix "-" -}}
+{{- if not (regexMatch "^[a-z][-a-z0-9]*$" $name) -}}
+{{- fail (printf "a Service cannot be called %s (a letter, then letters, digits and -): set fullnameOverride" $name) -}}
+{{- end -}}
+{{- $name -}}
 {{- end -}}
 
 {{/* Name of objects outside any namespace: two releases of one name in two namespaces must not share them. */}}
@@ -112,13 +116,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{/* Names of all Secrets that the operator may read, as a JSON list. A hub's token is for the teacher's pod alone. */}}
 {{- define "sdg-operator.secretNames" -}}
 {{- $allowed := .Values.settings.allowed | default dict -}}
-{{- concat ($allowed.storageSecrets | default list) ($allowed.teacherSecrets | default list) ($allowed.gitSecrets | default list)
+{{- $storage := hasKey $allowed "storageSecrets" | ternary $allowed.storageSecrets (list "sdg-storage") -}}
+{{- $teacher := hasKey $allowed "teacherSecrets" | ternary $allowed.teacherSecrets (list "sdg-teacher") -}}
+{{- concat $storage $teacher ($allowed.gitSecrets | default list)
   (list (include "sdg-operator.storageSecret" .) (include "sdg-operator.teacherSecret" .)) | uniq | sortAlpha | toJson -}}
 {{- end -}}
 
 {{/*
-The operator's own way to the stores: the proxies that runs use, and the CA bundle. It never asks the API server by a proxy.
-Only the variables that extraEnv does not give.
+The operator's own way to the stores: the proxies that runs use, and the CA bundle. In a pod it never asks the API server by a
+proxy. Only the variables that extraEnv does not give.
 */}}
 {{- define "sdg-operator.networkEnv" -}}
 {{- $given := list -}}
@@ -128,8 +134,7 @@ Only the variables that extraEnv does not give.
 {{- with $proxy.httpProxy }}{{- $_ := set $env "HTTP_PROXY" . -}}{{- end -}}
 {{- with $proxy.httpsProxy }}{{- $_ := set $env "HTTPS_PROXY" . -}}{{- end -}}
 {{- if $env -}}
-{{- $direct := compact (list $proxy.noProxy "$(KUBERNETES_SERVICE_HOST)" "localhost" "127.0.0.1") -}}
-{{- $_ := set $env "NO_PROXY" (join "," $direct) -}}
+{{- $_ := set $env "NO_PROXY" (join "," (compact (list $proxy.noProxy "localhost" "127.0.0.1"))) -}}
 {{- end -}}
 {{- if .Values.caBundle.configMapName -}}
 {{- $_ := set $env "AWS_CA_BUNDLE" "/etc/sdg-operator-ca/ca.crt" -}}

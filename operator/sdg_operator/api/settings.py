@@ -110,7 +110,12 @@ class Defaults(SettingsModel):
     batch_size: int = Field(
         default=32, ge=1, le=1024, description="Rows of a leaf that make one batch, the unit of checkpoints."
     )
-    max_concurrency: int = Field(default=1024, ge=1, le=4096, description="Answers asked for at once, over all shards.")
+    max_concurrency: int = Field(
+        default=1024,
+        ge=1,
+        le=4096,
+        description="Answers asked for at once: over all shards, of teacher.server for each.",
+    )
     max_tokens: int = Field(default=4096, ge=16, le=131_072, description="Bound on an answer.")
     model_family: ModelFamily = Field(default="mixtral", description="Chat template of the teacher.")
     parallelism: int = Field(default=1, ge=1, le=64, description="Engines at once.")
@@ -147,7 +152,8 @@ class Defaults(SettingsModel):
         default=None,
         ge=1,
         le=86_400,
-        description="How long an engine bears a teacher that gives no good answer; its own 900 where absent.",
+        description="How long an engine bears a teacher that gives no good answer; where absent 900, and with "
+        "teacher.server ten minutes more than it may take to load.",
     )
 
 

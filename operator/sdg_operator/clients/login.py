@@ -40,7 +40,8 @@ async def log_in(kubeconfig: Path | None) -> Configuration:
         raise LoginFailed(f"cannot log in to the API server with {where}: {error}") from error
     # A session that trusts the environment looks for ~/.netrc, in a thread, before each call.
     configuration.client_session_kwargs = {"trust_env": False}
-    configuration.proxy = configuration.proxy or _proxy(configuration.host)
+    # A pod reaches its own API server directly, whatever its environment says of the way to all else.
+    configuration.proxy = configuration.proxy or (_proxy(configuration.host) if path else None)
     return configuration
 
 

@@ -110,6 +110,13 @@ def test_a_default_secret_is_readable_though_no_list_names_it() -> None:
     assert rules[0]["resourceNames"] == ["mine", "sdg-storage", "sdg-teacher"]
 
 
+def test_what_the_operator_allows_by_itself_is_readable_where_no_list_is_given() -> None:
+    rules = secret_rules(render({"settings": {"allowed": None, "defaults": {"storageSecret": "mine"}}}), "ClusterRole")
+    assert rules[0]["resourceNames"] == ["mine", "sdg-storage", "sdg-teacher"]
+    rules = secret_rules(render({"settings": {"allowed": {"storageSecrets": [], "teacherSecrets": []}}}), "ClusterRole")
+    assert rules[0]["resourceNames"] == ["sdg-storage", "sdg-teacher"]
+
+
 def test_a_namespaced_install_has_no_rights_beyond_its_namespaces() -> None:
     objects = render({**VALUE_SETS["namespaced"], "rbac": {"aggregate": False}})
     assert not [o for o in objects if o["kind"] in ("ClusterRole", "ClusterRoleBinding")]
@@ -195,21 +202,39 @@ def test_a_label_that_is_given_twice_is_written_once() -> None:
 
 
 def test_names_that_read_as_numbers_stay_texts() -> None:
-    said = run(
-        [
-            tool("helm4"),
-            "template",
-            "123",
-            CHART,
-            "--namespace=456",
-            "--kube-version=1.34",
-            '--set-json=watchNamespaces=["789"]',
-        ]
-    )
+    values = {
+        "fullnameOverride": "sdg",
+        "watchNamespaces": ["789"],
+        "serviceAccount": {"name": "12"},
+        "priorityClassName": "34",
+        "caBundle": {"configMapName": "56", "key": "78"},
+    }
+    command: list[str | Path] = [tool("helm4"), "template", "123", CHART, "--namespace=456", "--kube-version=1.34"]
+    said = run([*command, "--values=-"], stdin=yaml.safe_dump(values))
     objects = [each for each in yaml.safe_load_all(said) if each]
     namespaces = {each["metadata"].get("namespace") for each in objects}
     assert namespaces == {None, "456", "789"}
     assert {each["metadata"]["labels"]["app.kubernetes.io/instance"] for each in objects} == {"123"}
+    assert find(objects, "ServiceAccount")["metadata"]["name"] == "12"
+    assert {each["subjects"][0]["name"] for each in objects if each["kind"] == "RoleBinding"} == {"12"}
+    pod = find(objects, "Deployment")["spec"]["template"]["spec"]
+    assert (pod["serviceAccountName"], pod["priorityClassName"]) == ("12", "34")
+    bundle = {"name": "56", "items": [{"key": "78", "path": "ca.crt"}]}
+    assert bundle in [volume.get("configMap") for volume in pod["volumes"]]
+
+
+@pytest.mark.parametrize("name", ["1st", "a.b"])
+def test_a_release_whose_name_no_service_can_have_is_refused(name: str) -> None:
+    with pytest.raises(StepFailed, match="set fullnameOverride"):
+        run([tool("helm4"), "template", name, CHART, "--kube-version=1.34"])
+
+
+def test_an_annotation_that_is_given_twice_is_written_once() -> None:
+    ours = "kubectl.kubernetes.io/default-container"
+    values = {"podAnnotations": {ours: "mine", "note": "kept"}}
+    annotations = find(render(values), "Deployment")["spec"]["template"]["metadata"]["annotations"]
+    assert (annotations[ours], annotations["note"]) == ("operator", "kept")
+    assert template(values).count(ours) == 1
 
 
 def test_other_settings_start_the_operator_anew() -> None:
@@ -251,6 +276,10 @@ REFUSED = {
     "no level of the log": ({"log": {"level": None}}, "missing property 'level'"),
     "no settings": ({"settings": None}, "missing property 'settings'"),
     "a name that is none": ({"fullnameOverride": "My_Name"}, "fullnameOverride"),
+    "a variable that tells the operator who it is": (
+        {"extraEnv": [{"name": "POD_NAME", "value": "x"}]},
+        "extraEnv/0/name",
+    ),
     "one namespace twice": ({"watchNamespaces": ["team", "team"]}, "watchNamespaces"),
     "a pull policy that is none": ({"images": {"pullPolicy": "Sometimes"}}, "pullPolicy"),
 }

@@ -19,6 +19,10 @@ RULES = {
         "-A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -j ACCEPT",
     ],
     "nat": [":DOCKER - [0:0]", "-A POSTROUTING -s 198.18.16.0/24 ! -o sdg-kind -j MASQUERADE"],
+    "raw": [
+        "-A PREROUTING -d 198.18.16.2/32 ! -i sdg-kind -j DROP",
+        "-A PREROUTING -d 172.17.0.2/32 ! -i docker0 -j DROP",
+    ],
 }
 
 
@@ -42,6 +46,7 @@ OURS = [
     "-t filter -D FORWARD -i sdg-kind -o sdg-kind -j ACCEPT",
     "-t filter -D DOCKER -d 198.18.16.2/32 ! -i sdg-kind -o sdg-kind -p tcp -j ACCEPT",
     "-t nat -D POSTROUTING -s 198.18.16.0/24 ! -o sdg-kind -j MASQUERADE",
+    "-t raw -D PREROUTING -d 198.18.16.2/32 ! -i sdg-kind -j DROP",
     "ip -oneline link show type veth master sdg-kind",
     "ip link delete sdg-kind",
 ]
