@@ -59,7 +59,7 @@ class Cluster:
         self._whole = self.folder / "whole"
         self._mark = self.folder / "mark"
         """Mounted into each node: by it the nodes are known as ours, whatever else is called the same."""
-        self._elsewhere = self.folder / "in-the-machines-engine"
+        self._in_machines_engine = self.folder / "in-the-machines-engine"
 
     def kubectl(
         self, *arguments: str | Path, stdin: str | None = None, check: bool = True, timeout: float = 600
@@ -126,7 +126,7 @@ class Cluster:
 
     def _refuse_another_engine(self) -> None:
         """`StepFailed` if the nodes are in the machine's Docker engine, and that does not answer."""
-        if self._elsewhere.exists() and (engine := running()) != Engine(None):
+        if self._in_machines_engine.exists() and (engine := running()) != Engine(None):
             raise StepFailed(
                 f"cluster {self.name!r} is in this machine's Docker engine, which does not answer"
                 f"{' (another one does)' if engine else ''}; start it and try again, or, if it is gone for good, remove"
@@ -166,7 +166,7 @@ class Cluster:
         self._mark.write_text(f"cluster {self.name} of sdg-operator's `make cluster-up`\n")
         cache.write(self._asked, json.dumps(self._config(nodes, made=image != OFFICIAL_IMAGE)))
         if engine.host is None:
-            self._elsewhere.touch()
+            self._in_machines_engine.touch()
         node_network(engine)
         title = f"create cluster {self.name} ({nodes} node{'s' if nodes > 1 else ''})"
         again = f"Take away what there is and try again: make cluster-down CLUSTER={self.name}"

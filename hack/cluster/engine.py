@@ -64,6 +64,11 @@ class Engine:
         if done.returncode or tar.returncode:
             raise StepFailed(f"docker import of {name} failed: {done.stderr.decode()[-400:]}")
 
+    def pulled(self, name: str) -> bool:
+        """Pull an image, and say whether that succeeded."""
+        with step(f"pull {name.partition('@')[0]}"):
+            return succeeds(["docker", "pull", "--quiet", name], env=self.env, timeout=1800)
+
     def has_image(self, name: str) -> bool:
         return succeeds(["docker", "image", "inspect", name], env=self.env)
 
@@ -134,7 +139,7 @@ def ensure() -> Engine:
                 " start Docker, or become a member of the group `docker`, and try again"
             )
         need("dockerd", "containerd", "runc", "ip", "iptables", "debootstrap", "openssl")
-        need("docker")
+        need("docker")  # if docker.io did not bring it
         with step("start an own Docker engine"):
             _start()
             _wait()

@@ -219,7 +219,7 @@ def _base(engine: Engine, packages: tuple[str, ...], given: str) -> str:
     if engine.has_image(reference):
         return reference
     below = given or _OFFICIAL_BASE
-    if given or (engine.host is None and _pulled(below)):
+    if given or (engine.host is None and engine.pulled(below)):
         needs = f"The base needs Python 3.11, and {' '.join(packages) or 'nothing more'}: its own, or by apt-get"
         with step(f"base image on {below}", needs):
             recipe = f"FROM {below}\n{_preparation(packages, official=not given)}"
@@ -234,11 +234,6 @@ def _base(engine: Engine, packages: tuple[str, ...], given: str) -> str:
         (root / "usr/local/bin/python").symlink_to("/usr/bin/python3")
         engine.import_folder(root, reference)
     return reference
-
-
-def _pulled(name: str) -> bool:
-    with step(f"pull {name}"):
-        return succeeds(["docker", "pull", "--quiet", name], timeout=900)
 
 
 def _preparation(packages: tuple[str, ...], *, official: bool) -> str:

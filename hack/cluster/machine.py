@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hack.cluster import cache, network
-from hack.cluster.steps import StepFailed, as_root, run, succeeds
+from hack.cluster.steps import all_as_root, as_root, run, succeeds
 
 _KUBELETS: Final = (
     "kernel/keys/root_maxbytes",
@@ -62,19 +62,16 @@ def restore(*, another_engine: bool) -> None:
             del before["settings"][_FORWARD]
         else:
             run(["iptables", "-P", "FORWARD", before["policy"]])
-    left = []
-    for name, value in before["settings"].items():
-        if _setting(name) != value and not succeeds(as_root(["sh", "-c", 'echo "$1" >"/proc/sys/$0"', name, value])):
-            left.append(f"sysctl -w {name.replace('/', '.')}={value}")
     for path in before["absent"]:
         if path.endswith(".json") and not another_engine:
             succeeds(as_root(["rm", "-f", path]))
         elif Path(path).is_dir():
             succeeds(as_root(["rmdir", path]))  # not if somebody has put something there
-    if left:
-        raise StepFailed(
-            f"settings of the kernel are not as they were; do this as root, and try again: {' && '.join(left)}"
-        )
+    changed = {name: value for name, value in before["settings"].items() if _setting(name) != value}
+    all_as_root(
+        [["sh", "-c", f"echo {value} >/proc/sys/{name}"] for name, value in changed.items()],
+        "settings of the kernel are not as they were",
+    )
     _note().unlink()
 
 

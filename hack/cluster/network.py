@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Final
 
-from hack.cluster.steps import StepFailed, as_root, run, succeeds
+from hack.cluster.steps import all_as_root, run, succeeds
 
 POD_NETWORK: Final = "198.18.32.0/20"
 SERVICE_NETWORK: Final = "198.19.32.0/24"
@@ -28,7 +28,7 @@ def stray_routes() -> list[str]:
 def forbid_strays() -> None:
     """Give packets to addresses that no pod or Service has an end here: else they leave by the default route."""
     there = stray_routes()
-    _or_tell(
+    all_as_root(
         [["ip", "route", "add", "unreachable", each] for each in (POD_NETWORK, SERVICE_NETWORK) if each not in there],
         "packets to pods and Services that are gone could leave this machine",
     )
@@ -36,14 +36,7 @@ def forbid_strays() -> None:
 
 def allow_strays() -> None:
     """Take the routes of `forbid_strays` away."""
-    _or_tell([["ip", "route", "del", "unreachable", each] for each in stray_routes()], "routes of ours are left")
-
-
-def _or_tell(commands: list[list[str]], without: str) -> None:
-    """Run the commands as root; `StepFailed` has those that this user may not run."""
-    left = [" ".join(command) for command in commands if not succeeds(as_root(command))]
-    if left:
-        raise StepFailed(f"{without}; do this as root, and try again: {' && '.join(left)}")
+    all_as_root([["ip", "route", "del", "unreachable", each] for each in stray_routes()], "routes of ours are left")
 
 
 def forward_policy() -> str:

@@ -65,9 +65,7 @@ def node_image(engine: Engine) -> str:
         return OFFICIAL_IMAGE
     # Our own engine runs only where there was none; a machine without one has no image registry to speak of either.
     if engine.host is None:
-        with step("pull kind's node image"):
-            pulled = succeeds(["docker", "pull", "--quiet", OFFICIAL_IMAGE], timeout=1800)
-        if pulled:
+        if engine.pulled(OFFICIAL_IMAGE):
             return OFFICIAL_IMAGE
         if os.geteuid() != 0:
             raise StepFailed(

@@ -3,12 +3,13 @@
 import ctypes
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -92,6 +93,13 @@ def die_with_parent() -> None:
 def as_root(command: Sequence[str | Path]) -> list[str | Path]:
     """The command as root runs it: by sudo, if it asks for no password, where we are somebody else."""
     return [*command] if os.geteuid() == 0 else ["sudo", "-n", *command]
+
+
+def all_as_root(commands: Iterable[Sequence[str]], otherwise: str) -> None:
+    """Run them all as root; `StepFailed` says what is so otherwise, and has those that this user may not run."""
+    left = [shlex.join(command) for command in commands if not succeeds(as_root(command))]
+    if left:
+        raise StepFailed(f"{otherwise}; do this as root, and try again: {' && '.join(left)}")
 
 
 def run(

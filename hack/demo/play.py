@@ -150,7 +150,7 @@ def chart_values(images: dict[str, str], teacher: DemoTeacher) -> dict[str, Any]
 def _install(kube: Kube, images: dict[str, str], teacher: DemoTeacher, seconds: int) -> None:
     values = chart_values(images, teacher)
     # One whose Helm was killed is in its way for ever. The CRDs stay, and with them all runs.
-    if kube.run_helm("list", "--pending", "--short", f"--namespace={SYSTEM}").split():
+    if RELEASE in kube.run_helm("list", "--pending", "--short", f"--namespace={SYSTEM}").split():
         kube.run_helm("uninstall", RELEASE, f"--namespace={SYSTEM}", "--wait")
     command = ("upgrade", "--install", RELEASE, str(CHART), f"--namespace={SYSTEM}")
     try:

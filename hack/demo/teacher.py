@@ -79,11 +79,10 @@ def _first_model(url: str, token: str) -> str:
 
 
 def choose(name: str, model: str, token: str, references: dict[str, str]) -> DemoTeacher:
-    """Return the teacher called `name`: ``model``, ``scripted``, the address of an endpoint, or a teacher file.
+    """Return the teacher called `name`, as `check` takes it: ``model``, ``scripted``, an endpoint's address, or a file.
 
     `references` gives each image's reference by its name.
     """
-    check(name)
     if name == "model":
         says = "Gemma 3 270M on this machine's CPU, served next to the engine (a real model, but a very small one)"
         return _from_file(_HERE / "model.yaml", says, references)

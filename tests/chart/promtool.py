@@ -1,6 +1,5 @@
 """What the alert of a failed run says of two real scrapes of an operator's metrics, by promtool."""
 
-import shutil
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,10 +23,15 @@ def assert_failed_run_is_told(before: str, after: str, folder: Path) -> None:
     fires = {"exp_labels": {"severity": "info", "state": "failed"}, "exp_annotations": annotations}
     silent: dict[str, Any] = {"eval_time": "9m", "alertname": _ALERT, "exp_alerts": []}
     asked = [silent, silent | {"eval_time": "12m", "exp_alerts": [fires]}]
-    tests = [{"interval": "1m", "input_series": series, "alert_rule_test": asked}]
-    shutil.copy(ALERTS, folder)
-    (folder / "scraped.yaml").write_text(yaml.safe_dump({"rule_files": ["alerts.yaml"], "tests": tests}))
-    assert "SUCCESS" in run([tool("promtool"), "test", "rules", "scraped.yaml"], cwd=folder)
+    assert_holds({"input_series": series, "alert_rule_test": asked}, folder, yaml.safe_load(ALERTS.read_text()))
+
+
+def assert_holds(test: dict[str, Any], folder: Path, rules: dict[str, Any]) -> None:
+    """A unit test of promtool holds for these rules; its interval is a minute."""
+    (folder / "rules.yaml").write_text(yaml.safe_dump(rules))
+    whole = {"rule_files": ["rules.yaml"], "tests": [{"interval": "1m", **test}]}
+    (folder / "test.yaml").write_text(yaml.safe_dump(whole))
+    assert "SUCCESS" in run([tool("promtool"), "test", "rules", "test.yaml"], cwd=folder)
 
 
 def _series(scrape: str) -> dict[str, float]:

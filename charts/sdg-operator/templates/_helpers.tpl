@@ -113,7 +113,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- (.Values.settings.defaults | default dict).teacherSecret | default "sdg-teacher" -}}
 {{- end -}}
 
-{{/* Names of all Secrets that the operator may read, as a JSON list. A hub's token is for the teacher's pod alone. */}}
+{{/*
+Names of all Secrets that the operator may read, as a JSON list. A list that is not given is the operator's own. A hub's token is
+for the teacher's pod alone.
+*/}}
 {{- define "sdg-operator.secretNames" -}}
 {{- $allowed := .Values.settings.allowed | default dict -}}
 {{- $storage := hasKey $allowed "storageSecrets" | ternary $allowed.storageSecrets (list "sdg-storage") -}}

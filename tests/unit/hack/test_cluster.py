@@ -1,12 +1,13 @@
 """On a machine with a Docker engine of its own, clusters that we did not make are left alone."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from hack.cluster import cache, network
+from hack.cluster import cache, machine, network
 from hack.cluster.cluster import Cluster
 from hack.cluster.engine import Engine
 from hack.cluster.steps import StepFailed, as_root
@@ -60,6 +61,43 @@ def test_a_cluster_that_we_did_not_make_is_refused(
     with pytest.raises(StepFailed, match="the kind cluster 'kind' is not ours; choose another CLUSTER="):
         act(theirs)
     assert {line.split()[0] for line in log.read_text().splitlines()} == {"info", "ps", "inspect"}
+
+
+@pytest.mark.parametrize("act", [Cluster.up, Cluster.down], ids=["up", "down"])
+def test_a_cluster_in_the_machines_engine_is_looked_for_in_no_other(
+    tmp_path: Path, engine: Callable[[str, str], Path], act: Callable[[Cluster], None]
+) -> None:
+    engine("ours", "")
+    (tmp_path / "docker").write_text("#!/bin/sh\nexit 1\n")
+    ours = Cluster("ours")
+    ours.folder.mkdir(parents=True)
+    (ours.folder / "in-the-machines-engine").touch()
+    with pytest.raises(StepFailed, match="which does not answer; start it and try again"):
+        act(ours)
+    assert ours.folder.exists()
+
+
+def test_a_cluster_with_a_node_that_cannot_be_started_is_to_be_made_anew(
+    tmp_path: Path, engine: Callable[[str, str], Path]
+) -> None:
+    log = engine("ours", "")
+    (tmp_path / "docker").write_text(f'#!/bin/sh\necho "$*" >>{log}\n[ $1 = ps ] && echo "ours-control-plane dead"\n')
+    assert not Cluster("ours")._revived(Engine(None))
+    assert log.read_text().splitlines()[-1] == "start ours-control-plane"
+
+
+def test_settings_that_may_not_be_put_back_stay_noted_and_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sudo").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "sudo").chmod(0o755)
+    monkeypatch.setenv("SDG_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    cache.write(cache.root() / "machine.json", json.dumps({"settings": {"kernel/panic": "77"}, "absent": []}))
+    with pytest.raises(StepFailed, match="as root, and try again: sh -c 'echo 77 >/proc/sys/kernel/panic'"):
+        machine.restore(another_engine=True)
+    assert machine.noted()
 
 
 def test_a_node_that_bears_our_mark_is_ours(engine: Callable[[str, str], Path]) -> None:
